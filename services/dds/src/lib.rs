@@ -1,0 +1,1 @@
+//! DDS: the Data Vault.

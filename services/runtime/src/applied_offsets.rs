@@ -1,0 +1,29 @@
+//! `ops.applied_offsets`: how far the tables are, written in the transaction that writes them.
+
+use sqlx::postgres::PgConnection;
+
+use crate::record::Record;
+
+/// Notes that everything up to and with `last` is applied. Replays do not take it back: what was applied stays so.
+pub async fn advance(
+    tx: &mut PgConnection,
+    layer: &str,
+    last: &Record,
+    newest: chrono::DateTime<chrono::Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into ops.applied_offsets as a (layer, topic, partition, next_offset, record_time) \
+         values ($1, $2, $3, $4, $5) \
+         on conflict (layer, topic, partition) do update \
+         set next_offset = greatest(a.next_offset, excluded.next_offset), \
+             record_time = greatest(a.record_time, excluded.record_time), applied_at = now()",
+    )
+    .bind(layer)
+    .bind(&*last.topic)
+    .bind(last.partition)
+    .bind(last.offset + 1)
+    .bind(newest)
+    .execute(tx)
+    .await
+    .map(|_| ())
+}

@@ -1,0 +1,96 @@
+//! What every layer can be told: where Kafka, PostgreSQL and the HTTP server are, and how much to hold in memory.
+//!
+//! Names are those of the system that this replaces, plus ours; the README's table lists them all.
+
+use std::net::SocketAddr;
+
+mod kafka;
+mod postgres;
+mod secret;
+mod settings;
+
+pub use kafka::{KafkaConfig, Topics};
+pub use postgres::PostgresConfig;
+pub use secret::Secret;
+pub use settings::{SettingFault, Settings};
+
+/// What every layer needs.
+#[derive(Clone, Debug)]
+pub struct RuntimeConfig {
+    /// The broker, the topics, the group.
+    pub kafka: KafkaConfig,
+    /// The warehouse.
+    pub postgres: PostgresConfig,
+    /// Where the HTTP server listens.
+    pub http_addr: SocketAddr,
+    /// How much is held in memory at once.
+    pub limits: Limits,
+}
+
+/// Bounds on what one service holds in memory. The defaults keep it under 128 MiB.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Records of one batch at the most.
+    pub batch_records: usize,
+    /// Bytes of one batch at the most, but for a single larger record.
+    pub batch_bytes: usize,
+    /// Records that wait in memory for their batch, over all partitions, at the most.
+    pub buffer_records: usize,
+    /// Bytes that wait in memory for their batch, over all partitions, at the most.
+    pub buffer_bytes: usize,
+    /// Batches that are worked at once, each on a connection and a partition of its own.
+    pub batches_at_once: usize,
+}
+
+impl RuntimeConfig {
+    /// Reads all of it; `None` where something is wrong, which `settings` then knows.
+    pub fn read(settings: &mut Settings, topics: Topics) -> Option<Self> {
+        let kafka = KafkaConfig::read(settings, topics);
+        let postgres = PostgresConfig::read(settings);
+        let http_addr = settings.or(
+            "HTTP_ADDR",
+            SocketAddr::from(([0, 0, 0, 0], 5000)),
+            "an IP address with a port, as in 0.0.0.0:5000",
+            |text| text.parse().ok(),
+        );
+        let limits = Limits::read(settings);
+        Some(Self { kafka: kafka?, postgres: postgres?, http_addr: http_addr?, limits: limits? })
+    }
+}
+
+impl Limits {
+    fn read(settings: &mut Settings) -> Option<Self> {
+        let mut count = |name, default, most: usize| {
+            let takes = format!("a whole number from 1 to {most}");
+            settings.or(name, default, &takes, |text| text.parse().ok().filter(|n| (1..=most).contains(n)))
+        };
+        let batch_records = count("BATCH_MAX_RECORDS", 4_000, 100_000);
+        let batch_bytes = count("BATCH_MAX_BYTES", 4 << 20, 1 << 30);
+        let buffer_records = count("BUFFER_MAX_RECORDS", 16_000, 1_000_000);
+        let buffer_bytes = count("BUFFER_MAX_BYTES", 12 << 20, 1 << 32);
+        let batches_at_once = count("BATCHES_AT_ONCE", 3, 64);
+        Some(Self {
+            batch_records: batch_records?,
+            batch_bytes: batch_bytes?,
+            buffer_records: buffer_records?,
+            buffer_bytes: buffer_bytes?,
+            batches_at_once: batches_at_once?,
+        })
+    }
+}
+
+/// For settings that take any text.
+#[expect(clippy::unnecessary_wraps, reason = "it has the shape of a parser")]
+pub(crate) fn any_text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+/// For settings that take a file that can be read.
+pub(crate) fn readable_file(text: &str) -> Option<String> {
+    std::fs::File::open(text).ok()?.metadata().ok()?.is_file().then(|| text.to_owned())
+}
+
+/// For settings that take a port.
+pub(crate) fn port(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port| *port > 0)
+}

@@ -1,0 +1,104 @@
+//! The pool, and migrations at start.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+
+use crate::config::PostgresConfig;
+
+/// Serialises the creation of schemas between replicas and layers that start together.
+const MIGRATION_LOCK: i64 = 0x6f72_6465_7276_6c74;
+
+/// The server ends what nobody waits for any more: a session whose client is gone must not hold its locks.
+const SESSION_BOUNDS: &str = "set statement_timeout = '60s'; set idle_in_transaction_session_timeout = '60s'; \
+     set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; \
+     set client_min_messages = warning";
+
+static OPS_MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// The pool, which lets go of connections to a server that turned read-only.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: PgPool,
+    stale_before: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Database {
+    /// A pool that connects when it is first used.
+    #[must_use]
+    pub fn new(config: &PostgresConfig, layer: &'static str, connections: u32) -> Self {
+        let stale_before: Arc<Mutex<Option<Instant>>> = Arc::default();
+        let stale = Arc::clone(&stale_before);
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(10))
+            .test_before_acquire(false)
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(SESSION_BOUNDS).await.map(|_| ()) })
+            })
+            .before_acquire(move |_, meta| {
+                let stale = *stale.lock().unwrap_or_else(PoisonError::into_inner);
+                let fresh = stale.is_none_or(|before| before.elapsed() > meta.age);
+                Box::pin(async move { Ok(fresh) })
+            })
+            .connect_lazy_with(config.connect_options(&format!("ordervault-{layer}")));
+        Self { pool, stale_before }
+    }
+
+    /// The pool itself.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Lets go of every present connection: after a failover they lead to the old server, and new ones to the new.
+    pub fn reconnect(&self) {
+        *self.stale_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+/// Brings `ops` and the layer's own schema up to date. Additive, and safe to run by several replicas at once.
+pub async fn migrate(
+    config: &PostgresConfig,
+    layer: &'static str,
+    layer_migrations: &Migrator,
+) -> Result<(), sqlx::Error> {
+    let options = config.connect_options(&format!("ordervault-{layer}-migrate"));
+    let mut connection = PgConnection::connect_with(&options).await?;
+    connection.execute("set client_min_messages = warning").await?;
+    for schema in ["ops", layer] {
+        create_schema(&mut connection, schema).await?;
+    }
+    // Layers share `ops`, so each keeps its own account of what it has run there: one may be a release ahead.
+    run(&mut connection, &OPS_MIGRATIONS, "ops.schema_migrations").await?;
+    run(&mut connection, layer_migrations, &format!("{layer}.schema_migrations")).await?;
+    connection.close().await
+}
+
+/// Creates the schema unless it is there; a role without the right to create schemas can still use one made for it.
+async fn create_schema(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
+    let there: bool = sqlx::query_scalar("select exists (select from pg_namespace where nspname = $1)")
+        .bind(schema)
+        .fetch_one(&mut *tx)
+        .await?;
+    if !there {
+        // The name is one of the layers' own, never input.
+        tx.execute(AssertSqlSafe(format!("create schema {schema}"))).await?;
+    }
+    tx.commit().await
+}
+
+async fn run(connection: &mut PgConnection, migrations: &Migrator, table: &str) -> Result<(), sqlx::Error> {
+    let mut migrator = Migrator { migrations: migrations.migrations.clone(), ..Migrator::DEFAULT };
+    // A binary one release older finds migrations that it does not know, and still runs on them.
+    migrator.set_ignore_missing(true);
+    migrator.dangerous_set_table_name(table.to_owned());
+    migrator.run(connection).await.map_err(sqlx::Error::from)
+}

@@ -1,0 +1,173 @@
+//! `ops.dead_letters`: records that were proven to be at fault, or that wait for the dictionary.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{FromRow, Row as _};
+use uuid::Uuid;
+
+use crate::fault::RecordFault;
+use crate::record::{Header, Record};
+
+/// Pauses between the attempts at a waiting record: from one second, doubling, to five minutes.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
+/// For how long a claimed record is left to the replica that claimed it.
+const CLAIM: Duration = Duration::from_mins(1);
+
+/// What is to become of a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Somebody has to look at it.
+    Open,
+    /// Tried again by itself until the dictionary has what it needs.
+    Waiting,
+}
+
+impl Status {
+    /// As it is written in the table.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+/// A record with what is wrong with it.
+#[derive(Clone, Debug)]
+pub struct DeadLetter<'r> {
+    /// The record, whole.
+    pub record: &'r Record,
+    /// What is wrong.
+    pub fault: RecordFault,
+    /// Whether it is tried again by itself.
+    pub status: Status,
+}
+
+/// Stores dead letters. The same record twice is one: its attempts are counted, its fault is the newest. One that was
+/// resolved comes back; one that was discarded stays so.
+pub async fn store(tx: &mut PgConnection, layer: &str, letters: &[DeadLetter<'_>]) -> Result<(), sqlx::Error> {
+    for letter in letters {
+        let record = letter.record;
+        let names: Vec<&str> = record.headers.iter().map(|header| header.name.as_str()).collect();
+        let values: Vec<Option<&[u8]>> = record.headers.iter().map(|header| header.value.as_deref()).collect();
+        let first_pause = (letter.status == Status::Waiting).then(|| FIRST_PAUSE.as_secs_f64());
+        sqlx::query(
+            r#"insert into ops.dead_letters as d
+                   (id, layer, topic, partition, "offset", record_time, key, value, header_names, header_values,
+                    code, message, status, next_attempt_at)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, now() + make_interval(secs => $14))
+               on conflict on constraint dead_letters_record_key do update
+               set code = excluded.code, message = excluded.message, attempts = d.attempts + 1, last_seen = now(),
+                   status = case when d.status = 'discarded' then d.status else excluded.status end,
+                   next_attempt_at = now() + make_interval(secs => least($15, $14 * power(2, least(d.attempts, 30))))"#,
+        )
+        .bind(Uuid::now_v7())
+        .bind(layer)
+        .bind(&*record.topic)
+        .bind(record.partition)
+        .bind(record.offset)
+        .bind(record.time)
+        .bind(record.key.as_deref())
+        .bind(record.value.as_deref())
+        .bind(names)
+        .bind(values)
+        .bind(&letter.fault.code)
+        // PostgreSQL's text cannot hold the one character that a message may quote from a bad record.
+        .bind(letter.fault.message.replace('\0', "\\u0000"))
+        .bind(letter.status.name())
+        .bind(first_pause)
+        .bind(LONGEST_PAUSE.as_secs_f64())
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The offsets between `first` and `last` of a partition for which a dead letter is not resolved.
+pub async fn unresolved(
+    tx: &mut PgConnection,
+    layer: &str,
+    first: &Record,
+    last: &Record,
+) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar(
+        r#"select "offset" from ops.dead_letters
+           where layer = $1 and topic = $2 and partition = $3 and "offset" between $4 and $5 and status <> 'resolved'"#,
+    )
+    .bind(layer)
+    .bind(&*first.topic)
+    .bind(first.partition)
+    .bind(first.offset)
+    .bind(last.offset)
+    .fetch_all(tx)
+    .await
+}
+
+/// Notes that a record has succeeded after all.
+pub async fn resolve(pool: &PgPool, layer: &str, record: &Record) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        r#"update ops.dead_letters set status = 'resolved', last_seen = now(), next_attempt_at = null
+           where layer = $1 and topic = $2 and partition = $3 and "offset" = $4 and record_time = $5"#,
+    )
+    .bind(layer)
+    .bind(&*record.topic)
+    .bind(record.partition)
+    .bind(record.offset)
+    .bind(record.time)
+    .execute(pool)
+    .await
+    .map(|_| ())
+}
+
+/// Claims waiting records whose time has come, oldest first, so that two replicas do not take the same.
+pub async fn claim_waiting(pool: &PgPool, layer: &str, most: i64) -> Result<Vec<Record>, sqlx::Error> {
+    let rows = sqlx::query_as::<_, Claimed>(
+        r#"update ops.dead_letters d set next_attempt_at = now() + make_interval(secs => $3)
+           from (select id from ops.dead_letters
+                 where layer = $1 and status = 'waiting' and next_attempt_at <= now()
+                 order by next_attempt_at limit $2 for update skip locked) due
+           where d.id = due.id
+           returning d.topic, d.partition, d."offset", d.record_time, d.key, d.value, d.header_names, d.header_values"#,
+    )
+    .bind(layer)
+    .bind(most)
+    .bind(CLAIM.as_secs_f64())
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|claimed| claimed.0).collect())
+}
+
+/// How many dead letters the layer has in each status.
+pub async fn count_by_status(pool: &PgPool, layer: &str) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    sqlx::query_as(
+        "select status, (select count(*) from ops.dead_letters d where d.layer = $1 and d.status = s.status) \
+         from unnest(array['open', 'waiting', 'resolved', 'discarded']) s(status)",
+    )
+    .bind(layer)
+    .fetch_all(pool)
+    .await
+}
+
+struct Claimed(Record);
+
+impl<'r> FromRow<'r, sqlx::postgres::PgRow> for Claimed {
+    fn from_row(row: &'r sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {
+        let names: Vec<String> = row.try_get("header_names")?;
+        let values: Vec<Option<Vec<u8>>> = row.try_get("header_values")?;
+        Ok(Self(Record {
+            topic: Arc::from(row.try_get::<String, _>("topic")?),
+            partition: row.try_get("partition")?,
+            offset: row.try_get("offset")?,
+            time: row.try_get::<DateTime<Utc>, _>("record_time")?,
+            key: row.try_get("key")?,
+            value: row.try_get("value")?,
+            headers: names.into_iter().zip(values).map(|(name, value)| Header { name, value }).collect(),
+        }))
+    }
+}

@@ -1,0 +1,184 @@
+//! Retry or not: whose fault an error is. The one place where that is decided.
+//!
+//! A fault of the *record* is proven: the same record will fail again for the same reason whatever the surroundings
+//! do. Everything else, and everything unknown, is a fault of the *surroundings* and is retried for as long as it
+//! lasts, because the other way round a passing fault would lose a good record.
+
+use std::fmt;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// What the service leans on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dependency {
+    /// The warehouse.
+    Postgres,
+    /// The broker.
+    Kafka,
+    /// The dictionary of users, restaurants and menus.
+    Redis,
+}
+
+impl Dependency {
+    /// The name in `/readyz`, logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Kafka => "kafka",
+            Self::Redis => "redis",
+        }
+    }
+}
+
+impl fmt::Display for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A fault of the surroundings: retried in place.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{dependency}: {detail}")]
+pub struct Outage {
+    /// What is at fault.
+    pub dependency: Dependency,
+    /// A short name from a bounded set, for the metrics: `connection`, `sqlstate_40`, `timeout`, …
+    pub class: String,
+    /// What the dependency said.
+    pub detail: String,
+}
+
+impl Outage {
+    /// A fault of `dependency`, said in its own words.
+    pub fn new(dependency: Dependency, class: impl Into<String>, detail: impl fmt::Display) -> Self {
+        Self { dependency, class: class.into(), detail: detail.to_string() }
+    }
+}
+
+/// A proven fault of the record: it becomes a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct RecordFault {
+    /// Stable and from a bounded set; names the field where there is one: `missing:payload.user.id`.
+    pub code: String,
+    /// For a person: what was held, what is expected.
+    pub message: String,
+}
+
+/// Whose fault an error is.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Retry.
+    Outage(Outage),
+    /// Do not retry: dead-letter, once the record stands alone.
+    Record(RecordFault),
+}
+
+/// Why a layer's transaction did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// PostgreSQL said no, or could not be asked.
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+    /// Another transaction got in between; the same work succeeds when it is done again.
+    #[error("another transaction changed {0} at the same time")]
+    Raced(&'static str),
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Sql(error) => of_sql(&error),
+            StoreError::Raced(what) => Self::Outage(Outage::new(Dependency::Postgres, "raced", what)),
+        }
+    }
+}
+
+/// Decides for an error of PostgreSQL or of its driver.
+#[must_use]
+pub fn of_sql(error: &sqlx::Error) -> Fault {
+    use sqlx::Error as E;
+    let outage = |class: &str| Fault::Outage(Outage::new(Dependency::Postgres, class, error));
+    match error {
+        E::Database(refusal) => of_sqlstate(refusal.as_ref()),
+        // A value that cannot be put on the wire is the record's.
+        E::Encode(_) | E::InvalidArgument(_) => Fault::Record(refused("encode", &error.to_string())),
+        E::Io(_) | E::Tls(_) | E::Protocol(_) | E::WorkerCrashed | E::BeginFailed => outage("connection"),
+        E::PoolTimedOut | E::PoolClosed => outage("pool"),
+        E::Configuration(_) | E::ConfigFile(_) | E::Migrate(_) => outage("configuration"),
+        // These say that a table is not what the code expects: nothing that a record could do.
+        E::RowNotFound
+        | E::TypeNotFound { .. }
+        | E::ColumnIndexOutOfBounds { .. }
+        | E::ColumnNotFound(_)
+        | E::ColumnDecode { .. }
+        | E::Decode(_)
+        | E::AnyDriverError(_)
+        | E::InvalidSavePointStatement => outage("schema"),
+        _ => outage("unknown"),
+    }
+}
+
+fn of_sqlstate(refusal: &dyn sqlx::error::DatabaseError) -> Fault {
+    let state = refusal.code().unwrap_or_default();
+    match (state.get(..2).unwrap_or_default(), state.as_ref()) {
+        // Data exceptions and integrity violations: the value itself is refused, and will be again.
+        ("22" | "23", _)
+        // A value too large for an index row, a document nested too deeply: limits that only the record can reach.
+        | (_, "54000" | "54001") => Fault::Record(refused(&state, refusal.message())),
+        (class, _) => Fault::Outage(Outage::new(
+            Dependency::Postgres,
+            format!("sqlstate_{class}"),
+            format_args!("{} (SQLSTATE {state})", refusal.message()),
+        )),
+    }
+}
+
+fn refused(state: &str, message: &str) -> RecordFault {
+    RecordFault { code: format!("database_refused:{state}"), message: format!("PostgreSQL refuses it: {message}") }
+}
+
+/// Decides for an error of the broker or of its client, met while a record was sent onward.
+#[must_use]
+pub fn of_kafka(error: &KafkaError) -> Fault {
+    use RDKafkaErrorCode as C;
+    let code = error.rdkafka_error_code();
+    let outage = |class: &str| Fault::Outage(Outage::new(Dependency::Kafka, class, error));
+    match code {
+        // The broker's limit on the size of one message: only the record can reach it.
+        Some(C::MessageSizeTooLarge | C::InvalidMessageSize) => Fault::Record(RecordFault {
+            code: "message_too_large".to_owned(),
+            message: format!("the onward message is larger than the broker takes: {error}"),
+        }),
+        Some(C::MessageTimedOut | C::OperationTimedOut | C::RequestTimedOut) => outage("timeout"),
+        Some(C::BrokerTransportFailure | C::AllBrokersDown | C::Resolve | C::NetworkException) => outage("connection"),
+        Some(C::Authentication | C::SaslAuthenticationFailed | C::SSL) => outage("authentication"),
+        Some(C::TopicAuthorizationFailed | C::GroupAuthorizationFailed | C::ClusterAuthorizationFailed) => {
+            outage("authorization")
+        }
+        Some(C::UnknownTopic | C::UnknownTopicOrPartition | C::UnknownPartition) => outage("topic"),
+        Some(C::QueueFull) => outage("queue_full"),
+        Some(C::Fatal) => outage("fatal"),
+        Some(_) => outage("broker"),
+        None => outage("unknown"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_error_counts_as_a_fault_of_the_surroundings() {
+        assert!(matches!(of_sql(&sqlx::Error::WorkerCrashed), Fault::Outage(_)));
+        assert!(matches!(of_kafka(&KafkaError::Canceled), Fault::Outage(_)));
+        assert!(matches!(of_kafka(&KafkaError::MessageProduction(RDKafkaErrorCode::Unknown)), Fault::Outage(_)));
+    }
+
+    #[test]
+    fn a_message_that_the_broker_never_takes_is_the_records_fault() {
+        let fault = of_kafka(&KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge));
+        assert!(matches!(fault, Fault::Record(fault) if fault.code == "message_too_large"));
+    }
+}

@@ -1,0 +1,141 @@
+//! What is well and what is not: the source of `/livez` and `/readyz`.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+/// The loop turns at least every 100 ms; a turn that takes this long is a stall.
+const STALL: Duration = Duration::from_secs(30);
+
+/// The health of one service, written by its tasks and read by its probes.
+#[derive(Debug)]
+pub struct Health {
+    started: Instant,
+    last_turn: Mutex<Instant>,
+    checks: Mutex<BTreeMap<&'static str, Check>>,
+}
+
+/// A named check. It fails while any of the tasks that watch it says so.
+#[derive(Debug, Default)]
+struct Check {
+    known: bool,
+    failures: BTreeMap<String, Failure>,
+}
+
+#[derive(Clone, Debug)]
+struct Failure {
+    reason: String,
+    since: DateTime<Utc>,
+}
+
+/// One line of `/readyz`.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckReport {
+    /// The check: `startup`, `postgres`, `kafka`, `redis`, …
+    pub name: &'static str,
+    /// Whether it passes.
+    pub ok: bool,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Since when it does not, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl Health {
+    /// All the checks a service has, each failing until it is first reported on.
+    #[must_use]
+    pub fn new(checks: &[&'static str]) -> Self {
+        let checks = checks.iter().map(|name| (*name, Check::default())).collect();
+        Self { started: Instant::now(), last_turn: Mutex::new(Instant::now()), checks: Mutex::new(checks) }
+    }
+
+    /// Says that the consumer loop has turned once more.
+    pub fn turned(&self) {
+        *lock(&self.last_turn) = Instant::now();
+    }
+
+    /// For how long the loop has not turned, where that is long enough to be a stall.
+    #[must_use]
+    pub fn stalled_for(&self) -> Option<Duration> {
+        let still = lock(&self.last_turn).elapsed();
+        (still >= STALL).then_some(still)
+    }
+
+    /// For how long the service has been up.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// `watcher` finds nothing wrong with `check`. Logged where it did before.
+    pub fn passes(&self, check: &'static str, watcher: &str) {
+        let mut checks = lock(&self.checks);
+        let entry = checks.entry(check).or_default();
+        let first = !std::mem::replace(&mut entry.known, true);
+        if entry.failures.remove(watcher).is_some() && entry.failures.is_empty() {
+            tracing::info!(check, watcher, "well again");
+        } else if first {
+            tracing::info!(check, "well");
+        }
+    }
+
+    /// `watcher` finds `check` failing, and says why. Logged when it begins, not while it lasts.
+    pub fn fails(&self, check: &'static str, watcher: &str, reason: &str) {
+        let mut checks = lock(&self.checks);
+        let entry = checks.entry(check).or_default();
+        entry.known = true;
+        if let Some(failure) = entry.failures.get_mut(watcher) {
+            reason.clone_into(&mut failure.reason);
+            return;
+        }
+        tracing::warn!(check, watcher, reason, "not well");
+        entry.failures.insert(watcher.to_owned(), Failure { reason: reason.to_owned(), since: Utc::now() });
+    }
+
+    /// Every check with its reason, by name.
+    #[must_use]
+    pub fn report(&self) -> Vec<CheckReport> {
+        lock(&self.checks).iter().map(|(name, check)| check.report(name)).collect()
+    }
+}
+
+impl Check {
+    fn report(&self, name: &'static str) -> CheckReport {
+        let earliest = self.failures.values().min_by_key(|failure| failure.since);
+        let reason = match earliest {
+            Some(failure) => Some(failure.reason.clone()),
+            None if self.known => None,
+            None => Some("not checked yet".to_owned()),
+        };
+        CheckReport { name, ok: reason.is_none(), reason, since: earliest.map(|failure| failure.since) }
+    }
+}
+
+/// A panic elsewhere leaves these maps whole, so a poisoned lock is taken as it is.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_fails_until_every_watcher_is_content() {
+        let health = Health::new(&["postgres"]);
+        assert!(!health.report()[0].ok);
+        health.passes("postgres", "probe");
+        assert!(health.report()[0].ok);
+        health.fails("postgres", "partition 3", "permission denied");
+        health.passes("postgres", "probe");
+        let report = health.report();
+        assert_eq!(report[0].reason.as_deref(), Some("permission denied"));
+        health.passes("postgres", "partition 3");
+        assert!(health.report()[0].ok);
+    }
+}

@@ -1,0 +1,1 @@
+//! STG: raw orders, enriched onward.
