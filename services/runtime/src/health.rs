@@ -97,6 +97,13 @@ impl Health {
         entry.failures.insert(watcher.to_owned(), Failure { reason: reason.to_owned(), since: Utc::now() });
     }
 
+    /// `watcher` is gone: what it was worried about is somebody else's worry now.
+    pub fn forget(&self, watcher: &str) {
+        for check in lock(&self.checks).values_mut() {
+            check.failures.remove(watcher);
+        }
+    }
+
     /// Every check with its reason, by name.
     #[must_use]
     pub fn report(&self) -> Vec<CheckReport> {

@@ -159,6 +159,13 @@ impl Metrics {
     }
 }
 
+/// A count as a sample; counts here stay far below the 2^52 up to which that is exact.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+pub fn as_f64(count: usize) -> f64 {
+    count as f64
+}
+
 fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     registered(IntCounterVec::new(Opts::new(name, help), labels))
 }
@@ -206,6 +213,6 @@ mod tests {
                 "seconds_since_progress gauge",
             ]
         );
-        assert!(text.contains(r#"ordervault_records_total{layer="dds",outcome="applied",partition="0"} 1"#), "{text}");
+        assert!(text.contains(r#"ordervault_records_total{outcome="applied",partition="0",layer="dds"} 1"#), "{text}");
     }
 }

@@ -3,7 +3,9 @@ use serde_json::{Value, json};
 use super::compare::{Rows, compare};
 use super::keys::key;
 use super::*;
+use crate::dictionary::Dictionary;
 use crate::kafka::Record;
+use crate::orders::{Backlog, Mix, Plan, Produced};
 
 const KEBAB: &str = "000000000000000000000001";
 const PLOV: &str = "000000000000000000000002";
@@ -203,4 +205,30 @@ fn names_are_as_strict_as_the_run_allows() {
         ["order_cnt=1 product_name=Чай", "order_cnt=1 product_name=Чаёк"]
     );
     assert_eq!(product_counter(&NameCheck::Ignored), ["order_cnt=1"]);
+}
+
+#[test]
+fn the_order_of_arrival_does_not_matter() {
+    let dictionary = Dictionary::generate(3, 40, 5);
+    let mut snapshot = Snapshot::default();
+    for (id, json) in dictionary.entries() {
+        snapshot.add_user(&id, &json);
+        snapshot.add_restaurant(&id, &json);
+    }
+    let plan = Plan { seed: 3, first_order_id: 1, orders: 500, partitions: 3, mix: Mix::adversarial() };
+    let mut messages: Vec<Produced> = Backlog::new(&dictionary, plan).collect();
+    let count = |messages: &[Produced]| {
+        let mut orders = Orders::default();
+        for (offset, message) in (0..).zip(messages) {
+            let payload = Some(message.payload.as_slice());
+            orders.add(Record { partition: 0, offset, timestamp: Some(0), key: None, payload });
+        }
+        let recount = Recount::new(&orders, &snapshot, &NameCheck::Present);
+        let tables = recount.events.into_iter().chain(recount.vault).chain(recount.marts);
+        (recount.summary, tables.map(|table| table.rows).collect::<Vec<_>>())
+    };
+    let forwards = count(&messages);
+    messages.reverse();
+    assert_eq!(forwards, count(&messages));
+    assert_eq!((forwards.0.orders, forwards.0.waiting, forwards.0.refused), (500, 0, 0));
 }

@@ -1,0 +1,123 @@
+//! From a record's bytes to a message, or to a fault that names the field.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::text::NUL;
+use crate::time::UNREADABLE;
+
+/// What bytes are.
+#[derive(Debug)]
+pub enum Envelope<'a, Message> {
+    /// A message of the kind that was asked for, with its payload as it came.
+    Message {
+        /// The message.
+        message: Message,
+        /// Its payload, to the letter.
+        payload: &'a str,
+    },
+    /// A message of another kind.
+    OtherType,
+    /// A message without a payload.
+    NoPayload,
+}
+
+/// Why bytes are no message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// From a bounded set: `invalid_json`, `invalid_utf8`, or a kind with the field it concerns, as in
+    /// `missing:payload.user.id`, `wrong_type:payload.cost`, `unreadable_time:payload.date`, `out_of_range:object_id`,
+    /// `nul_character:payload.final_status`. The places in a list are left out of the name.
+    pub code: String,
+    /// For a person: where exactly, what was held, what is expected.
+    pub message: String,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+#[derive(Deserialize)]
+struct Outline<'a> {
+    object_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+/// Judges bytes that are to be a message of kind `object_type`.
+pub fn read<'a, Message: DeserializeOwned>(
+    bytes: &'a [u8],
+    object_type: &str,
+) -> Result<Envelope<'a, Message>, Malformed> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Malformed {
+        code: "invalid_utf8".to_owned(),
+        message: format!("the value is not UTF-8: {error}"),
+    })?;
+    let outline: Outline<'a> = serde_json::from_str(text).map_err(|error| not_an_object(&error))?;
+    let Some(kind) = outline.object_type else {
+        return Err(Malformed { code: "missing:object_type".to_owned(), message: "object_type is missing".to_owned() });
+    };
+    match serde_json::from_str::<String>(kind.get()) {
+        Ok(kind) if kind == object_type => {}
+        Ok(_) => return Ok(Envelope::OtherType),
+        Err(_) => {
+            let held: String = kind.get().chars().take(60).collect();
+            let message = format!("object_type: {held}, expected a string");
+            return Err(Malformed { code: "wrong_type:object_type".to_owned(), message });
+        }
+    }
+    let Some(payload) = outline.payload else { return Ok(Envelope::NoPayload) };
+    match serde_json::from_str(text) {
+        Ok(message) => Ok(Envelope::Message { message, payload: payload.get() }),
+        // The path is only asked for when there is a fault to be named, since finding it makes reading slower.
+        Err(_) => Err(with_path::<Message>(text)),
+    }
+}
+
+fn not_an_object(error: &serde_json::Error) -> Malformed {
+    let code = if error.is_data() { "wrong_type:(record)" } else { "invalid_json" };
+    Malformed { code: code.to_owned(), message: format!("the value is not a JSON object: {error}") }
+}
+
+fn with_path<Message: DeserializeOwned>(text: &str) -> Malformed {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let Err(error) = serde_path_to_error::deserialize::<_, Message>(&mut deserializer) else {
+        // What follows the message is at fault then, and that is a fault of the JSON.
+        return Malformed { code: "invalid_json".to_owned(), message: "more follows the JSON object".to_owned() };
+    };
+    let (place, error) = (error.path().to_string(), error.into_inner());
+    if !error.is_data() {
+        return Malformed { code: "invalid_json".to_owned(), message: error.to_string() };
+    }
+    let said = error.to_string();
+    let (kind, place) = match said.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
+        Some((field, _)) if place == "." => ("missing", field.to_owned()),
+        Some((field, _)) => ("missing", format!("{place}.{field}")),
+        None if said.starts_with(UNREADABLE) => ("unreadable_time", place),
+        None if said.starts_with(NUL) => ("nul_character", place),
+        None if said.starts_with("invalid value") => ("out_of_range", place),
+        None => ("wrong_type", place),
+    };
+    Malformed { code: format!("{kind}:{}", without_indices(&place)), message: format!("{place}: {said}") }
+}
+
+/// `products[3].id` as `products[].id`, so that the set of codes is bounded.
+fn without_indices(place: &str) -> String {
+    let mut bounded = String::with_capacity(place.len());
+    let mut inside = false;
+    for character in place.chars() {
+        match character {
+            '[' => inside = true,
+            ']' => inside = false,
+            _ if inside => continue,
+            _ => {}
+        }
+        bounded.push(character);
+    }
+    bounded
+}

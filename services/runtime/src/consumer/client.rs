@@ -1,0 +1,122 @@
+//! The consumer's client: its settings, and its events turned into messages for the loop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, StreamConsumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaRespErr;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::config::KafkaConfig;
+
+/// The consumer with its context.
+pub type Client = StreamConsumer<Events>;
+
+/// What the client tells the loop, in the order in which it happened.
+#[derive(Debug)]
+pub enum Event {
+    /// These partitions are ours; their records follow.
+    Assigned(Vec<i32>),
+    /// These are to be handed back, by [`hand_back`], once what is in flight has come to its end. `lost` when they
+    /// belong to somebody else already, so that nothing may be committed for them.
+    Revoked {
+        /// The partitions.
+        partitions: Vec<i32>,
+        /// Whether somebody else has them already.
+        lost: bool,
+    },
+    /// An asynchronous commit has come to its end.
+    Committed(Result<(), KafkaError>),
+    /// The client has met an error that concerns no record.
+    Trouble(String),
+}
+
+/// Hands the client's events to the loop; never waits, so that the client's own thread goes on.
+pub struct Events {
+    events: UnboundedSender<Event>,
+    closing: AtomicBool,
+}
+
+impl Events {
+    /// From now on nobody drains what is in flight: partitions are handed back at once.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+    }
+
+    fn tell(&self, event: Event) {
+        // The loop is gone only when the service is at its end.
+        let _ = self.events.send(event);
+    }
+}
+
+impl ClientContext for Events {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        tracing::debug!(?level, fac, message, "kafka client");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.tell(Event::Trouble(format!("{error}: {reason}")));
+    }
+}
+
+#[expect(clippy::redundant_closure_for_method_calls, reason = "the method's path is longer than the closure")]
+impl ConsumerContext for Events {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions: Vec<i32> = list.elements().iter().map(|element| element.partition()).collect();
+        let done = match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.tell(Event::Assigned(partitions));
+                consumer.incremental_assign(list)
+            }
+            _ if self.closing.load(Ordering::SeqCst) => consumer.incremental_unassign(list),
+            _ => {
+                self.tell(Event::Revoked { partitions, lost: consumer.assignment_lost() });
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            self.tell(Event::Trouble(format!("the assignment could not be changed: {error}")));
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        self.tell(Event::Committed(result));
+    }
+}
+
+/// A consumer that has subscribed to the layer's topic.
+pub fn subscribe(config: &KafkaConfig, events: UnboundedSender<Event>) -> KafkaResult<Client> {
+    let client: Client = config
+        .client()
+        .set("group.id", &config.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        // A killed member's partitions go to another within this time.
+        .set("session.timeout.ms", "10000")
+        .set("heartbeat.interval.ms", "2000")
+        // The client's own buffer; what is beyond it waits on the broker.
+        .set("queued.min.messages", "5000")
+        .set("queued.max.messages.kbytes", "6144")
+        .set("fetch.queue.backoff.ms", "10")
+        .create_with_context(Events { events, closing: AtomicBool::new(false) })?;
+    client.subscribe(&[&config.source_topic])?;
+    Ok(client)
+}
+
+/// A list of partitions of one topic, each with an offset where there is one.
+pub fn list_of(topic: &str, partitions: impl IntoIterator<Item = (i32, Option<i64>)>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in partitions {
+        let mut element = list.add_partition(topic, partition);
+        if let Some(offset) = offset {
+            // Only a negative offset is refused, and a record's offset is never that.
+            let _ = element.set_offset(rdkafka::Offset::Offset(offset));
+        }
+    }
+    list
+}

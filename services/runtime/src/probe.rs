@@ -1,0 +1,87 @@
+//! Looks at the dependencies from time to time, so that readiness is known also when there is no work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use tokio::time::MissedTickBehavior;
+
+use crate::config::KafkaConfig;
+use crate::database::Database;
+use crate::dead_letter;
+use crate::fault::Dependency;
+use crate::health::Health;
+use crate::metrics::Metrics;
+
+const EVERY: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(3);
+const WATCHER: &str = "probe";
+
+/// Looks at PostgreSQL for ever, and counts the dead letters and the pool's connections on the way.
+pub async fn watch_postgres(database: Database, layer: &'static str, health: Arc<Health>, metrics: Arc<Metrics>) {
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        let check = Dependency::Postgres.name();
+        match tokio::time::timeout(PATIENCE, look_at_postgres(&database, layer, &metrics)).await {
+            Ok(Ok(false)) => health.passes(check, WATCHER),
+            Ok(Ok(true)) => {
+                health.fails(check, WATCHER, "the server is read-only");
+                database.reconnect();
+            }
+            Ok(Err(error)) => health.fails(check, WATCHER, &error.to_string()),
+            Err(_) => health.fails(check, WATCHER, "no answer within 3 s"),
+        }
+    }
+}
+
+/// Answers whether the server is read-only.
+async fn look_at_postgres(database: &Database, layer: &str, metrics: &Metrics) -> Result<bool, sqlx::Error> {
+    let pool = database.pool();
+    let idle = pool.num_idle();
+    let all = usize::try_from(pool.size()).unwrap_or(usize::MAX);
+    for (state, count) in [("idle", idle), ("in_use", all.saturating_sub(idle))] {
+        metrics.pool_connections.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    let read_only: String = sqlx::query_scalar("show transaction_read_only").fetch_one(pool).await?;
+    for (status, count) in dead_letter::count_by_status(pool, layer).await? {
+        metrics.dead_letters.with_label_values(&[&status]).set(count);
+    }
+    Ok(read_only == "on")
+}
+
+/// Looks at the broker for ever: whether it answers, whether the topics are there, how far the group is behind.
+pub fn watch_kafka(config: &KafkaConfig, health: &Health, metrics: &Metrics) -> Result<(), KafkaError> {
+    let client: BaseConsumer = config.client().set("group.id", &config.group).create()?;
+    loop {
+        let check = Dependency::Kafka.name();
+        match look_at_kafka(&client, config, metrics) {
+            Ok(()) => health.passes(check, WATCHER),
+            Err(reason) => health.fails(check, WATCHER, &reason),
+        }
+        std::thread::sleep(EVERY);
+    }
+}
+
+fn look_at_kafka(client: &BaseConsumer, config: &KafkaConfig, metrics: &Metrics) -> Result<(), String> {
+    let mut partitions = Vec::new();
+    for topic in std::iter::once(&config.source_topic).chain(&config.destination_topic) {
+        let metadata = client.fetch_metadata(Some(topic), PATIENCE).map_err(|error| error.to_string())?;
+        let found = metadata.topics().first().filter(|found| found.error().is_none() && !found.partitions().is_empty());
+        let Some(found) = found else { return Err(format!("the topic {topic} is not there")) };
+        if topic == &config.source_topic {
+            partitions = found.partitions().iter().map(|partition| (partition.id(), None)).collect();
+        }
+    }
+    let list = crate::consumer::list_of(&config.source_topic, partitions);
+    let committed = client.committed_offsets(list, PATIENCE).map_err(|error| error.to_string())?;
+    for element in committed.elements() {
+        let watermarks = client.fetch_watermarks(&config.source_topic, element.partition(), PATIENCE);
+        let (low, high) = watermarks.map_err(|error| error.to_string())?;
+        let next = element.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(low);
+        metrics.lag_records.with_label_values(&[&element.partition().to_string()]).set((high - next).max(0));
+    }
+    Ok(())
+}

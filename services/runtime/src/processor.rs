@@ -1,0 +1,90 @@
+//! The door between the runtime and a layer: how a batch becomes rows and onward messages.
+
+use std::future::{Future, ready};
+
+use sqlx::postgres::PgConnection;
+
+use crate::fault::{Outage, RecordFault, StoreError};
+use crate::record::Record;
+
+/// The one thing that a layer gives the runtime. Its functions stand in the order in which a batch passes them:
+///
+/// ```text
+/// records ─▶ decode ─▶ enrich ─▶ apply, in one transaction ─▶ onward, until acknowledged ─▶ offsets
+/// ```
+///
+/// Each must be idempotent: any record may be processed again at any time.
+pub trait Processor: Send + Sync + 'static {
+    /// What a good record says: decoded, checked, owned.
+    type Fact: Send + Sync + 'static;
+
+    /// Judges one record. Pure.
+    fn decode(&self, record: &Record) -> Decoded<Self::Fact>;
+
+    /// Adds what the facts need from elsewhere; an outage has the whole batch tried again.
+    fn enrich(&self, facts: &mut [Self::Fact]) -> impl Future<Output = Result<(), Outage>> + Send {
+        let _ = facts;
+        ready(Ok(()))
+    }
+
+    /// Writes the facts' rows, set-based and in key order, so that batches of two partitions cannot deadlock. The
+    /// facts stand in the order of their records.
+    fn apply(
+        &self,
+        tx: &mut PgConnection,
+        facts: &[&Self::Fact],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What goes onward. Pure; asked after `enrich`.
+    fn onward(&self, fact: &Self::Fact) -> Onward;
+}
+
+/// What a record is.
+#[derive(Debug)]
+pub enum Decoded<Fact> {
+    /// A good one.
+    Fact(Fact),
+    /// Not meant for this layer.
+    Skip(Skip),
+    /// Proven to be at fault.
+    Reject(RecordFault),
+}
+
+/// Why a record is not meant for a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// A tombstone.
+    NullValue,
+    /// Another `object_type` than the layer's.
+    OtherType,
+    /// An envelope without a `payload`.
+    NoPayload,
+}
+
+impl Skip {
+    /// The outcome in the metrics.
+    #[must_use]
+    pub const fn outcome(self) -> &'static str {
+        match self {
+            Self::NullValue => "skipped_null_value",
+            Self::OtherType => "skipped_other_type",
+            Self::NoPayload => "skipped_no_payload",
+        }
+    }
+}
+
+/// What goes onward from a fact.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Onward {
+    /// A message, keyed so that one order stays on one partition.
+    Publish {
+        /// The order's id.
+        key: String,
+        /// The message.
+        payload: Vec<u8>,
+    },
+    /// Nothing yet: its rows are stored, and the record waits until the dictionary has what it needs.
+    Wait(RecordFault),
+    /// Nothing: the layer is the last one.
+    Nothing,
+}

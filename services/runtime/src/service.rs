@@ -1,0 +1,133 @@
+//! One service: the consumer loop beside the HTTP server, from start to the end of the last batch.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use sqlx::migrate::Migrator;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::Backoff;
+use crate::config::RuntimeConfig;
+use crate::consumer::Consumer;
+use crate::database::{self, Database};
+use crate::desired_state::{self, DesiredStateReader};
+use crate::fault::Dependency;
+use crate::health::Health;
+use crate::http;
+use crate::metrics::Metrics;
+use crate::probe;
+use crate::processor::Processor;
+use crate::publisher::Publisher;
+use crate::road::Road;
+use crate::waiting;
+
+const STARTUP: &str = "startup";
+
+/// Connections beside those of the batches: probe, waiting records, one to spare.
+const SPARE_CONNECTIONS: u32 = 3;
+
+/// A layer, ready to be run.
+pub struct Service<P> {
+    /// The layer's name: its schema, its label, its place in `ops`.
+    pub layer: &'static str,
+    /// What it was told.
+    pub config: RuntimeConfig,
+    /// How its schema comes to be.
+    pub migrations: &'static Migrator,
+    /// What it makes of a batch.
+    pub processor: P,
+    /// What it serves beside the probes.
+    pub api: Router,
+    /// What it knows of itself; made early, so that the processor can report to it as well.
+    pub health: Arc<Health>,
+}
+
+/// The checks that every layer has, and those that only it has.
+#[must_use]
+pub fn checks(own: &[&'static str]) -> Vec<&'static str> {
+    [STARTUP, Dependency::Kafka.name(), Dependency::Postgres.name()].iter().chain(own).copied().collect()
+}
+
+impl<P: Processor> Service<P> {
+    /// Runs until `shutdown`, whatever the dependencies do: they may come later and go at any time.
+    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
+        let metrics = Arc::new(Metrics::new(self.layer));
+        let (_told, desired) = desired_state::door();
+        let state = http::State { health: Arc::clone(&self.health), metrics: Arc::clone(&metrics) };
+        let server = axum::serve(listener, http::router(state).merge(self.api.clone()));
+        let server = server.with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        let server = tokio::spawn(server.into_future());
+
+        let work = self.work(metrics, desired, shutdown.clone());
+        work.await;
+
+        // A client that keeps its connection open must not keep the service from its end.
+        match tokio::time::timeout(Duration::from_secs(1), server).await {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn work(self, metrics: Arc<Metrics>, desired: DesiredStateReader, shutdown: CancellationToken) {
+        let Self { layer, config, migrations, processor, health, .. } = self;
+        let migrated = async {
+            let mut backoff = Backoff::for_outages();
+            while let Err(error) = database::migrate(&config.postgres, layer, migrations).await {
+                health.turned();
+                health.fails(STARTUP, "migrations", &error.to_string());
+                tokio::time::sleep(backoff.pause()).await;
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = migrated => health.passes(STARTUP, "migrations"),
+        }
+
+        let batches = u32::try_from(config.limits.batches_at_once).unwrap_or(u32::MAX);
+        let database = Database::new(&config.postgres, layer, batches.saturating_add(SPARE_CONNECTIONS));
+        let publisher = config.kafka.destination_topic.as_deref().map(|topic| Publisher::new(&config.kafka, topic));
+        let publisher = match publisher.transpose() {
+            Ok(publisher) => publisher,
+            Err(error) => return not_started(&health, &error, &shutdown).await,
+        };
+        let road = Arc::new(Road {
+            layer,
+            processor,
+            database: database.clone(),
+            publisher,
+            health: Arc::clone(&health),
+            metrics: Arc::clone(&metrics),
+        });
+        let consumer = match Consumer::join(&config.kafka, config.limits, Arc::clone(&road), desired.clone()) {
+            Ok(consumer) => consumer,
+            Err(error) => return not_started(&health, &error, &shutdown).await,
+        };
+
+        let mut watchers = JoinSet::new();
+        watchers.spawn(probe::watch_postgres(database, layer, Arc::clone(&health), Arc::clone(&metrics)));
+        watchers.spawn(waiting::retry_waiting(road, desired));
+        let (kafka, health_of_kafka) = (config.kafka.clone(), Arc::clone(&health));
+        // A thread of its own, since the client's questions block; it ends with the process.
+        std::thread::spawn(move || {
+            if let Err(error) = probe::watch_kafka(&kafka, &health_of_kafka, &metrics) {
+                health_of_kafka.fails(Dependency::Kafka.name(), "probe", &error.to_string());
+            }
+        });
+        consumer.run(shutdown).await;
+        watchers.shutdown().await;
+    }
+}
+
+/// A client that cannot even be made will not be made by a second attempt, but the probes have to say why.
+async fn not_started(health: &Health, error: &rdkafka::error::KafkaError, shutdown: &CancellationToken) {
+    health.fails(Dependency::Kafka.name(), "client", &error.to_string());
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    while !shutdown.is_cancelled() {
+        tick.tick().await;
+        health.turned();
+    }
+}

@@ -1,0 +1,35 @@
+//! Tries waiting records again, by themselves, until the dictionary has what they need.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::dead_letter;
+use crate::desired_state::{DesiredState, DesiredStateReader};
+use crate::processor::Processor;
+use crate::record::Record;
+use crate::road::{Origin, Road};
+
+const EVERY: Duration = Duration::from_millis(500);
+/// Claimed at once; few enough to be done before the claim ends.
+const AT_ONCE: i64 = 500;
+
+/// Runs until it is dropped. A paused layer leaves its waiting records waiting.
+pub async fn retry_waiting<P: Processor>(road: Arc<Road<P>>, desired: DesiredStateReader) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if *desired.borrow() != DesiredState::Running {
+            continue;
+        }
+        // The probe says what is wrong with the database; the next round asks again.
+        let Ok(due) = dead_letter::claim_waiting(road.database.pool(), road.layer, AT_ONCE).await else { continue };
+        let mut by_partition: BTreeMap<(Arc<str>, i32), Vec<Record>> = BTreeMap::new();
+        for record in due {
+            by_partition.entry((Arc::clone(&record.topic), record.partition)).or_default().push(record);
+        }
+        for records in by_partition.values_mut() {
+            records.sort_by_key(|record| record.offset);
+            road.travel(records, Origin::DeadLetters, "waiting records").await;
+        }
+    }
+}
