@@ -32,7 +32,9 @@ impl Number {
         python_float(self.as_f64())
     }
 
-    fn as_f64(&self) -> f64 {
+    /// The number as 64 bits hold it.
+    #[must_use]
+    pub fn as_f64(&self) -> f64 {
         // The text has been read as a JSON number, and every JSON number is one that Rust reads.
         self.text().parse().unwrap_or(f64::NAN)
     }

@@ -100,5 +100,6 @@ async fn run(connection: &mut PgConnection, migrations: &Migrator, table: &str) 
     // A binary one release older finds migrations that it does not know, and still runs on them.
     migrator.set_ignore_missing(true);
     migrator.dangerous_set_table_name(table.to_owned());
-    migrator.run(connection).await.map_err(sqlx::Error::from)
+    // `run` is generic over what it acquires a connection from, and such a future cannot be spawned.
+    migrator.run_direct(None, connection, false).await.map_err(sqlx::Error::from)
 }
