@@ -73,7 +73,7 @@ impl Stand {
 
     /// The onward messages, once there are at least `count`.
     async fn onward(&self, count: usize) -> Vec<Value> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let (cluster, topic) = (self.cluster.clone(), self.destination.clone());
             let read = move || {

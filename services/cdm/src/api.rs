@@ -1,0 +1,8 @@
+//! What CDM serves beside the probes.
+
+use axum::Router;
+
+/// The table of contents.
+pub fn router() -> Router {
+    Router::new()
+}
