@@ -13,6 +13,8 @@ use crate::dead_letter;
 use crate::fault::Dependency;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::processor::Processor;
+use crate::road::Road;
 
 const EVERY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -50,6 +52,17 @@ async fn look_at_postgres(database: &Database, layer: &str, metrics: &Metrics) -
         metrics.dead_letters.with_label_values(&[&status]).set(count);
     }
     Ok(read_only == "on")
+}
+
+/// Looks for ever at what the layer's enrichment needs, if anything.
+pub async fn watch_enrichment<P: Processor>(road: Arc<Road<P>>) {
+    while let Some(answer) = road.processor.ping().await {
+        match answer {
+            Ok(()) => road.health.passes(Dependency::Redis.name(), WATCHER),
+            Err(outage) => road.health.fails(outage.dependency.name(), WATCHER, &outage.detail),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
 }
 
 /// Looks at the broker for ever: whether it answers, whether the topics are there, how far the group is behind.

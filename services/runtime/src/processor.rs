@@ -37,6 +37,12 @@ pub trait Processor: Send + Sync + 'static {
 
     /// What goes onward. Pure; asked after `enrich`.
     fn onward(&self, fact: &Self::Fact) -> Onward;
+
+    /// Asks whether what `enrich` needs is there, so that readiness is known also when there is no work; `None` where
+    /// it needs nothing.
+    fn ping(&self) -> impl Future<Output = Option<Result<(), Outage>>> + Send {
+        ready(None)
+    }
 }
 
 /// What a record is.

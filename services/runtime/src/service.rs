@@ -109,6 +109,7 @@ impl<P: Processor> Service<P> {
 
         let mut watchers = JoinSet::new();
         watchers.spawn(probe::watch_postgres(database, layer, Arc::clone(&health), Arc::clone(&metrics)));
+        watchers.spawn(probe::watch_enrichment(Arc::clone(&road)));
         watchers.spawn(waiting::retry_waiting(road, desired));
         let (kafka, health_of_kafka) = (config.kafka.clone(), Arc::clone(&health));
         // A thread of its own, since the client's questions block; it ends with the process.
