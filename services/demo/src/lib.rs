@@ -12,6 +12,9 @@ pub mod kafka;
 pub mod recount;
 pub mod watch;
 
+pub mod stage;
+pub mod run;
+
 mod error;
 mod timestamp;
 
