@@ -27,6 +27,15 @@ pub enum Error {
     /// PostgreSQL refused or failed.
     #[error("postgresql: {0}")]
     Database(#[from] sqlx::Error),
+    /// A file or a process could not be used.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// A service did not answer.
+    #[error("http: {0}")]
+    Http(#[from] reqwest::Error),
+    /// The address of a server is missing or is none.
+    #[error("{0} is not set, or is not what it should be: start it by ./dev")]
+    NotSet(String),
     /// A background thread ended early.
     #[error("background work ended early: {0}")]
     Background(#[from] tokio::task::JoinError),

@@ -1,4 +1,4 @@
-//! Creating topics.
+//! Creating and deleting topics.
 
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,17 @@ pub async fn create_topics(cluster: &Cluster, topics: &[&str], partitions: i32) 
     // told that the topic does not exist.
     let topics: Vec<String> = topics.iter().map(ToString::to_string).collect();
     tokio::task::spawn_blocking(move || topics.iter().try_for_each(|topic| wait_for_leaders(&admin, topic))).await?
+}
+
+/// Deletes the topics; one that is not there is no error.
+///
+/// # Errors
+///
+/// When the cluster cannot be reached.
+pub async fn delete_topics(cluster: &Cluster, topics: &[&str]) -> Result<(), Error> {
+    let admin: AdminClient<DefaultClientContext> = cluster.client().create()?;
+    admin.delete_topics(topics, &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
+    Ok(())
 }
 
 fn wait_for_leaders(admin: &AdminClient<DefaultClientContext>, topic: &str) -> Result<(), Error> {

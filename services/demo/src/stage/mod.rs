@@ -1,0 +1,205 @@
+//! A stage for the services: a database and topics of its own, and the services as processes on them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{ClientConfig, TopicPartitionList};
+use redis::aio::MultiplexedConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
+use tokio::process::Command;
+
+mod service;
+
+pub use service::Service;
+
+use crate::Error;
+use crate::kafka::{self, Cluster};
+
+/// The layers in the order of the pipeline.
+pub const LAYERS: [&str; 3] = ["stg", "dds", "cdm"];
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const POLL_EVERY: Duration = Duration::from_millis(100);
+
+/// The addresses of the servers, and the names of what is private to one stage.
+pub struct Stage {
+    /// The broker.
+    pub cluster: Cluster,
+    /// The warehouse.
+    pub pool: PgPool,
+    /// The dictionary.
+    pub redis: MultiplexedConnection,
+    /// How many partitions each topic has.
+    pub partitions: i32,
+    /// The name that database, topics and groups share.
+    pub name: String,
+    servers: BTreeMap<String, String>,
+}
+
+impl Stage {
+    /// Makes a database and a topic for each layer, on the servers that the environment names.
+    pub async fn build(prefix: &str, partitions: i32) -> Result<Self, Error> {
+        Self::build_on(std::env::vars().collect(), prefix, partitions).await
+    }
+
+    /// The same on servers whose addresses are given under the names of the environment.
+    pub async fn build_on(servers: BTreeMap<String, String>, prefix: &str, partitions: i32) -> Result<Self, Error> {
+        let variable = |name: &str| servers.get(name).cloned().ok_or_else(|| Error::NotSet(name.to_owned()));
+        let port = |name: &str| variable(name)?.parse::<u16>().map_err(|_| Error::NotSet(name.to_owned()));
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let name = format!("{prefix}_{}_{}", std::process::id(), since_1970.as_micros());
+        let options = PgConnectOptions::new()
+            .host(&variable("PG_WAREHOUSE_HOST")?)
+            .port(port("PG_WAREHOUSE_PORT")?)
+            .username(&variable("PG_WAREHOUSE_USER")?)
+            .password(&variable("PG_WAREHOUSE_PASSWORD")?)
+            .ssl_mode(sqlx::postgres::PgSslMode::Disable);
+        let mut admin = options.clone().database("postgres").connect().await?;
+        // The name is made of the stage's own prefix and two numbers.
+        admin.execute(AssertSqlSafe(format!("create database {name}"))).await?;
+        let pool = PgPool::connect_with(options.database(&name)).await?;
+
+        let cluster = Cluster { brokers: format!("{}:{}", variable("KAFKA_HOST")?, port("KAFKA_PORT")?) };
+        let password = variable("REDIS_PASSWORD")?;
+        let address = format!("redis://:{password}@{}:{}", variable("REDIS_HOST")?, port("REDIS_PORT")?);
+        let redis = redis::Client::open(address)?.get_multiplexed_async_connection().await?;
+        let stage = Self { cluster, pool, redis, partitions, name, servers };
+        let topics = LAYERS.map(|layer| stage.source_topic(layer));
+        kafka::create_topics(&stage.cluster, &topics.each_ref().map(String::as_str), partitions).await?;
+        Ok(stage)
+    }
+
+    /// The topic that a layer reads.
+    #[must_use]
+    pub fn source_topic(&self, layer: &str) -> String {
+        format!("{layer}-in-{}", self.name)
+    }
+
+    /// The consumer group of a layer.
+    #[must_use]
+    pub fn group(&self, layer: &str) -> String {
+        format!("{layer}-{}", self.name)
+    }
+
+    /// What a layer's process is told: the servers, and the names of this stage.
+    #[must_use]
+    pub fn environment(&self, layer: &str) -> BTreeMap<String, String> {
+        let mut environment = self.servers.clone();
+        let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
+        set("PG_WAREHOUSE_DBNAME", self.name.clone());
+        set("KAFKA_CONSUMER_GROUP", self.group(layer));
+        set("KAFKA_SOURCE_TOPIC", self.source_topic(layer));
+        set("LOG_FORMAT", "text".to_owned());
+        set("RUST_LOG", "warn".to_owned());
+        if let Some(next) = LAYERS.iter().skip_while(|other| **other != layer).nth(1) {
+            set("KAFKA_DESTINATION_TOPIC", self.source_topic(next));
+        }
+        environment
+    }
+
+    /// Starts a replica of a layer, with settings on top of the stage's own. It is killed when it is dropped.
+    pub fn start(&self, layer: &'static str, settings: &[(&str, &str)]) -> Result<Service, Error> {
+        // The port is free now, and nobody else is told of it.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let process = self
+            .command(layer, settings)?
+            .env("HTTP_ADDR", format!("127.0.0.1:{port}"))
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok(Service::new(layer, port, process))
+    }
+
+    /// A layer's program as [`Stage::start`] would start it, for what is not a running service.
+    pub fn command(&self, layer: &str, settings: &[(&str, &str)]) -> Result<Command, Error> {
+        let mut command = Command::new(program(layer)?);
+        command.envs(self.environment(layer)).envs(settings.iter().copied());
+        Ok(command)
+    }
+
+    /// How many records of a layer's topic its group has not committed, asked from the broker.
+    pub async fn lag(&self, layer: &str) -> Result<u64, Error> {
+        let (brokers, topic) = (self.cluster.brokers.clone(), self.source_topic(layer));
+        let (group, partitions) = (self.group(layer), self.partitions);
+        let asked = tokio::task::spawn_blocking(move || -> Result<u64, Error> {
+            let client: BaseConsumer =
+                ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", group).create()?;
+            let mut list = TopicPartitionList::new();
+            list.add_partition_range(&topic, 0, partitions - 1);
+            let mut lag = 0;
+            for element in client.committed_offsets(list, PATIENCE)?.elements() {
+                let (low, high) = client.fetch_watermarks(&topic, element.partition(), PATIENCE)?;
+                let next = element.offset().to_raw().filter(|next| *next >= 0).unwrap_or(low);
+                lag += u64::try_from(high - next).unwrap_or_default();
+            }
+            Ok(lag)
+        });
+        asked.await?
+    }
+
+    /// Whether everything that was produced has come to its end in every layer: no lag, and nothing waits.
+    pub async fn is_settled(&self) -> Result<bool, Error> {
+        // In the pipeline's order: what a layer has committed lies on the next one's topic before that is asked.
+        for layer in LAYERS {
+            if self.lag(layer).await? > 0 {
+                return Ok(false);
+            }
+        }
+        let waiting: i64 = sqlx::query_scalar("select count(*) from ops.dead_letters where status = 'waiting'")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(waiting == 0)
+    }
+
+    /// Waits until [`Stage::is_settled`], for at most `patience`.
+    pub async fn settle(&self, patience: Duration) -> Result<(), Error> {
+        // Until the services have made their tables the question itself fails.
+        until("the pipeline", patience, async || Ok(self.is_settled().await.unwrap_or(false).then_some(()))).await
+    }
+
+    /// Removes what was made; the services have to be stopped before.
+    pub async fn tear_down(self) -> Result<(), Error> {
+        let topics = LAYERS.map(|layer| self.source_topic(layer));
+        kafka::delete_topics(&self.cluster, &topics.each_ref().map(String::as_str)).await?;
+        let mut admin = (*self.pool.connect_options()).clone().database("postgres").connect().await?;
+        self.pool.close().await;
+        admin.execute(AssertSqlSafe(format!("drop database {} with (force)", self.name))).await?;
+        Ok(())
+    }
+}
+
+/// Asks again and again until there is an answer, for at most `patience`.
+pub async fn until<T>(
+    what: &str,
+    patience: Duration,
+    mut ask: impl AsyncFnMut() -> Result<Option<T>, Error>,
+) -> Result<T, Error> {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask().await? {
+            return Ok(answer);
+        }
+        if begun.elapsed() > patience {
+            return Err(Error::Stalled(what.to_owned(), patience.as_secs()));
+        }
+        tokio::time::sleep(POLL_EVERY).await;
+    }
+}
+
+/// A layer's program: built together with this one, it lies beside it, or a directory above a test's.
+fn program(layer: &str) -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let name = format!("ordervault-{layer}");
+    own.ancestors()
+        .skip(1)
+        .take(2)
+        .map(|directory| directory.join(&name))
+        .find(|program| program.is_file())
+        .ok_or_else(|| io::Error::other(format!("{name} is not built: cargo build --workspace makes it")))
+}
