@@ -54,6 +54,12 @@ impl Outage {
     pub fn new(dependency: Dependency, class: impl Into<String>, detail: impl fmt::Display) -> Self {
         Self { dependency, class: class.into(), detail: detail.to_string() }
     }
+
+    /// Whether a transaction gave way to another: a lost race, a deadlock, a failed serialization (class 40).
+    #[must_use]
+    pub fn is_contention(&self) -> bool {
+        ["raced", "sqlstate_40"].contains(&self.class.as_str())
+    }
 }
 
 /// A proven fault of the record: it becomes a dead letter.

@@ -280,7 +280,10 @@ impl<P: Processor> Road<P> {
     }
 
     async fn wait_out(&self, outage: &Outage, watcher: &str, backoff: &mut Backoff) {
-        self.health.fails(outage.dependency.name(), watcher, &outage.detail);
+        // A transaction that gave way to another is no sign of ill health: it succeeds when it is done again.
+        if !outage.is_contention() {
+            self.health.fails(outage.dependency.name(), watcher, &outage.detail);
+        }
         self.metrics.retries.with_label_values(&[outage.dependency.name(), &outage.class]).inc();
         tokio::time::sleep(backoff.pause()).await;
     }
