@@ -222,7 +222,7 @@ impl<P: Processor> Consumer<P> {
 
     fn on_tick(&mut self) {
         // An answer that never came is not waited for: the next commit says all that this one did.
-        if self.commit_asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(10)) {
+        if self.commit_asked.is_none_or(|asked| asked.elapsed() > TICK) {
             self.commit();
         }
         if self.partitions.values().all(|partition| partition.in_flight.is_none() && partition.waiting() == 0) {
