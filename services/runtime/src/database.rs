@@ -74,7 +74,7 @@ pub async fn migrate(
     for schema in ["ops", layer] {
         create_schema(&mut connection, schema).await?;
     }
-    // Layers share `ops`, so each keeps its own account of what it has run there: one may be a release ahead.
+    // The layers share `ops` and the account of what was run there; whichever is a release ahead runs what is new.
     run(&mut connection, &OPS_MIGRATIONS, "ops.schema_migrations").await?;
     run(&mut connection, layer_migrations, &format!("{layer}.schema_migrations")).await?;
     connection.close().await

@@ -49,44 +49,60 @@ pub struct DeadLetter<'r> {
     pub status: Status,
 }
 
-/// Stores dead letters. The same record twice is one: its attempts are counted, its fault is the newest. One that was
-/// resolved comes back; one that was discarded stays so.
+/// Stores dead letters, at most one a record. The same record twice is one: its attempts are counted, its fault is the
+/// newest. One that was resolved comes back; one that was discarded stays so.
 pub async fn store(tx: &mut PgConnection, layer: &str, letters: &[DeadLetter<'_>]) -> Result<(), sqlx::Error> {
-    for letter in letters {
-        let record = letter.record;
-        let names: Vec<&str> = record.headers.iter().map(|header| header.name.as_str()).collect();
-        let values: Vec<Option<&[u8]>> = record.headers.iter().map(|header| header.value.as_deref()).collect();
-        let first_pause = (letter.status == Status::Waiting).then(|| FIRST_PAUSE.as_secs_f64());
-        sqlx::query(
-            r#"insert into ops.dead_letters as d
-                   (id, layer, topic, partition, "offset", record_time, key, value, header_names, header_values,
-                    code, message, status, next_attempt_at)
-               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, now() + make_interval(secs => $14))
-               on conflict on constraint dead_letters_record_key do update
-               set code = excluded.code, message = excluded.message, attempts = d.attempts + 1, last_seen = now(),
-                   status = case when d.status = 'discarded' then d.status else excluded.status end,
-                   next_attempt_at = now() + make_interval(secs => least($15, $14 * power(2, least(d.attempts, 30))))"#,
-        )
-        .bind(Uuid::now_v7())
-        .bind(layer)
-        .bind(&*record.topic)
-        .bind(record.partition)
-        .bind(record.offset)
-        .bind(record.time)
-        .bind(record.key.as_deref())
-        .bind(record.value.as_deref())
-        .bind(names)
-        .bind(values)
-        .bind(&letter.fault.code)
-        // PostgreSQL's text cannot hold the one character that a message may quote from a bad record.
-        .bind(letter.fault.message.replace('\0', "\\u0000"))
-        .bind(letter.status.name())
-        .bind(first_pause)
-        .bind(LONGEST_PAUSE.as_secs_f64())
-        .execute(&mut *tx)
-        .await?;
+    if letters.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let records: Vec<&Record> = letters.iter().map(|letter| letter.record).collect();
+    // A list of lists must be a rectangle in PostgreSQL, so all headers travel in one list with their record's place.
+    let headers: Vec<(i64, &Header)> = (1..)
+        .zip(&records)
+        .flat_map(|(place, record)| record.headers.iter().map(move |header| (place, header)))
+        .collect();
+    // PostgreSQL's text cannot hold the one character that a message may quote from a bad record.
+    let message = |letter: &DeadLetter<'_>| letter.fault.message.replace('\0', "\\u0000");
+    sqlx::query(
+        r#"with header as (
+               select place, array_agg(name order by nth) as names, array_agg(value order by nth) as values
+               from unnest($11::bigint[], $12::text[], $13::bytea[]) with ordinality h(place, name, value, nth)
+               group by place)
+           insert into ops.dead_letters as d
+               (id, layer, topic, partition, "offset", record_time, key, value, header_names, header_values,
+                code, message, status, next_attempt_at)
+           select id, $1, topic, partition, "offset", time, key, value, coalesce(names, '{}'), coalesce(header.values, '{}'),
+                  code, message, status, case when status = 'waiting' then now() + make_interval(secs => $14) end
+           from unnest($2::uuid[], $3::text[], $4::int[], $5::bigint[], $6::timestamptz[], $7::bytea[], $8::bytea[],
+                       $9::text[], $10::text[], $15::text[])
+                with ordinality r(id, topic, partition, "offset", time, key, value, code, message, status, place)
+           left join header using (place)
+           order by topic, partition, "offset"
+           on conflict on constraint dead_letters_record_key do update
+           set code = excluded.code, message = excluded.message, attempts = d.attempts + 1, last_seen = now(),
+               status = case when d.status = 'discarded' then d.status else excluded.status end,
+               next_attempt_at = case when excluded.status = 'waiting' then
+                   now() + make_interval(secs => least($16, $14 * power(2, least(d.attempts, 30)))) end"#,
+    )
+    .bind(layer)
+    .bind(letters.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| &*record.topic).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.partition).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.offset).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.time).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.key.as_deref()).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.value.as_deref()).collect::<Vec<_>>())
+    .bind(letters.iter().map(|letter| letter.fault.code.as_str()).collect::<Vec<_>>())
+    .bind(letters.iter().map(message).collect::<Vec<_>>())
+    .bind(headers.iter().map(|(place, _)| *place).collect::<Vec<_>>())
+    .bind(headers.iter().map(|(_, header)| header.name.as_str()).collect::<Vec<_>>())
+    .bind(headers.iter().map(|(_, header)| header.value.as_deref()).collect::<Vec<_>>())
+    .bind(FIRST_PAUSE.as_secs_f64())
+    .bind(letters.iter().map(|letter| letter.status.name()).collect::<Vec<_>>())
+    .bind(LONGEST_PAUSE.as_secs_f64())
+    .execute(tx)
+    .await
+    .map(|_| ())
 }
 
 /// The offsets between `first` and `last` of a partition for which a dead letter is not resolved.

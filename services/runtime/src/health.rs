@@ -13,7 +13,6 @@ const STALL: Duration = Duration::from_secs(30);
 /// The health of one service, written by its tasks and read by its probes.
 #[derive(Debug)]
 pub struct Health {
-    started: Instant,
     last_turn: Mutex<Instant>,
     checks: Mutex<BTreeMap<&'static str, Check>>,
 }
@@ -51,7 +50,7 @@ impl Health {
     #[must_use]
     pub fn new(checks: &[&'static str]) -> Self {
         let checks = checks.iter().map(|name| (*name, Check::default())).collect();
-        Self { started: Instant::now(), last_turn: Mutex::new(Instant::now()), checks: Mutex::new(checks) }
+        Self { last_turn: Mutex::new(Instant::now()), checks: Mutex::new(checks) }
     }
 
     /// Says that the consumer loop has turned once more.
@@ -64,12 +63,6 @@ impl Health {
     pub fn stalled_for(&self) -> Option<Duration> {
         let still = lock(&self.last_turn).elapsed();
         (still >= STALL).then_some(still)
-    }
-
-    /// For how long the service has been up.
-    #[must_use]
-    pub fn uptime(&self) -> Duration {
-        self.started.elapsed()
     }
 
     /// `watcher` finds nothing wrong with `check`. Logged where it did before.

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
-use crate::config::RuntimeConfig;
+use crate::config::{PostgresConfig, RuntimeConfig};
 use crate::consumer::Consumer;
 use crate::database::{self, Database};
 use crate::desired_state::{self, DesiredStateReader};
@@ -74,17 +74,11 @@ impl<P: Processor> Service<P> {
 
     async fn work(self, metrics: Arc<Metrics>, desired: DesiredStateReader, shutdown: CancellationToken) {
         let Self { layer, config, migrations, processor, health, .. } = self;
-        let migrated = async {
-            let mut backoff = Backoff::for_outages();
-            while let Err(error) = database::migrate(&config.postgres, layer, migrations).await {
-                health.turned();
-                health.fails(STARTUP, "migrations", &error.to_string());
-                tokio::time::sleep(backoff.pause()).await;
-            }
-        };
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = migrated => health.passes(STARTUP, "migrations"),
+            () = migrate(&config.postgres, layer, migrations, &health) => {}
+            // The loop does not turn yet, but waiting for a lock or for the server is no stall.
+            () = keep_turning(&health) => {}
         }
 
         let batches = u32::try_from(config.limits.batches_at_once).unwrap_or(u32::MAX);
@@ -123,12 +117,29 @@ impl<P: Processor> Service<P> {
     }
 }
 
+/// Migrates, however long the server makes it wait.
+async fn migrate(config: &PostgresConfig, layer: &'static str, migrations: &Migrator, health: &Health) {
+    let mut backoff = Backoff::for_outages();
+    while let Err(error) = database::migrate(config, layer, migrations).await {
+        health.fails(STARTUP, "migrations", &error.to_string());
+        tokio::time::sleep(backoff.pause()).await;
+    }
+    health.passes(STARTUP, "migrations");
+}
+
+async fn keep_turning(health: &Health) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tick.tick().await;
+        health.turned();
+    }
+}
+
 /// A client that cannot even be made will not be made by a second attempt, but the probes have to say why.
 async fn not_started(health: &Health, error: &rdkafka::error::KafkaError, shutdown: &CancellationToken) {
     health.fails(Dependency::Kafka.name(), "client", &error.to_string());
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
-    while !shutdown.is_cancelled() {
-        tick.tick().await;
-        health.turned();
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = keep_turning(health) => {}
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rdkafka::ClientConfig;
 
-use super::{Secret, Settings, any_text, port, readable_file};
+use super::{Secret, Settings, TAKES_CERTIFICATES, any_text, certificates, port};
 
 /// Where the images of the replaced services kept their CA.
 const INHERITED_CA: &str = "/crt/YandexInternalRootCA.crt";
@@ -80,11 +80,7 @@ impl KafkaConfig {
         {
             settings.fault("KAFKA_CONSUMER_USERNAME", None, "a user name, since KAFKA_SECURITY_PROTOCOL asks for SASL");
         }
-        let ca = settings.optional(
-            "KAFKA_SSL_CA_LOCATION",
-            "the path of a readable file with CA certificates",
-            readable_file,
-        );
+        let ca = settings.optional("KAFKA_SSL_CA_LOCATION", TAKES_CERTIFICATES, certificates);
         Some(Self {
             brokers: brokers?,
             group: group?,

@@ -85,9 +85,14 @@ pub(crate) fn any_text(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// For settings that take a file that can be read.
-pub(crate) fn readable_file(text: &str) -> Option<String> {
-    std::fs::File::open(text).ok()?.metadata().ok()?.is_file().then(|| text.to_owned())
+/// What [`certificates`] takes, for people.
+pub(crate) const TAKES_CERTIFICATES: &str = "the path of a readable PEM file with CA certificates";
+
+/// For settings that take a file of certificates.
+pub(crate) fn certificates(path: &str) -> Option<String> {
+    let file = std::fs::read(path).ok()?;
+    let marker = b"-----BEGIN CERTIFICATE-----";
+    file.windows(marker.len()).any(|window| window == marker).then(|| path.to_owned())
 }
 
 /// For settings that take a port.

@@ -2,9 +2,10 @@
 
 use std::str::FromStr as _;
 
+use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::{Secret, Settings, any_text, port, readable_file};
+use super::{Secret, Settings, TAKES_CERTIFICATES, any_text, certificates, port};
 
 /// How to reach PostgreSQL.
 #[derive(Clone, Debug)]
@@ -31,11 +32,7 @@ impl PostgresConfig {
             "disable, allow, prefer, require, verify-ca or verify-full",
             |text| PgSslMode::from_str(text).ok(),
         );
-        let ca = settings.optional(
-            "PG_WAREHOUSE_SSLROOTCERT",
-            "the path of a readable file with CA certificates",
-            readable_file,
-        );
+        let ca = settings.optional("PG_WAREHOUSE_SSLROOTCERT", TAKES_CERTIFICATES, certificates);
         Some(Self {
             host: host?,
             port: port?,
@@ -56,7 +53,9 @@ impl PostgresConfig {
             .database(&self.database)
             .username(&self.user)
             .ssl_mode(self.ssl_mode)
-            .application_name(application);
+            .application_name(application)
+            // A statement's text is long and says nothing that the stages' histogram does not.
+            .disable_statement_logging();
         if let Some(password) = &self.password {
             options = options.password(password.reveal());
         }

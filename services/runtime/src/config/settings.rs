@@ -30,13 +30,6 @@ impl fmt::Display for SettingFault {
     }
 }
 
-/// Whether a value may be shown when it is wrong.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    AsHeld,
-    Redacted,
-}
-
 /// The source of settings. Each is read once, by its name; [`Settings::faults`] says what was wrong with them.
 pub struct Settings {
     values: Config,
@@ -84,7 +77,7 @@ impl Settings {
             self.fault(name, None, takes);
             return None;
         };
-        self.parsed(name, &held, Shown::AsHeld, takes, parse)
+        self.parsed(name, &held, takes, parse)
     }
 
     /// A setting with a default.
@@ -96,7 +89,7 @@ impl Settings {
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         match self.text(name) {
-            Some(held) => self.parsed(name, &held, Shown::AsHeld, takes, parse),
+            Some(held) => self.parsed(name, &held, takes, parse),
             None => Some(default),
         }
     }
@@ -109,7 +102,7 @@ impl Settings {
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<Option<T>> {
         match self.text(name) {
-            Some(held) => self.parsed(name, &held, Shown::AsHeld, takes, parse).map(Some),
+            Some(held) => self.parsed(name, &held, takes, parse).map(Some),
             None => Some(None),
         }
     }
@@ -126,11 +119,6 @@ impl Settings {
             held: held.map(str::to_owned),
             takes: takes.to_owned(),
         });
-    }
-
-    /// Notes a fault of a secret.
-    pub fn fault_of_secret(&mut self, name: &'static str, takes: &str) {
-        self.parsed::<()>(name, "", Shown::Redacted, takes, |_| None);
     }
 
     /// Everything that was wrong, with the names in the file that no setting has. Ask after all have been read.
@@ -159,13 +147,11 @@ impl Settings {
         &mut self,
         name: &'static str,
         held: &str,
-        shown: Shown,
         takes: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         let value = parse(held);
         if value.is_none() {
-            let held = if shown == Shown::AsHeld { held } else { "(redacted)" };
             self.fault(name, Some(held), takes);
         }
         value

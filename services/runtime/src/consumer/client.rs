@@ -20,16 +20,13 @@ pub type Client = StreamConsumer<Events>;
 pub enum Event {
     /// These partitions are ours; their records follow.
     Assigned(Vec<i32>),
-    /// These are to be handed back, by [`hand_back`], once what is in flight has come to its end. `lost` when they
-    /// belong to somebody else already, so that nothing may be committed for them.
+    /// These are to be handed back once what is in flight has come to its end.
     Revoked {
         /// The partitions.
         partitions: Vec<i32>,
         /// Whether somebody else has them already.
         lost: bool,
     },
-    /// An asynchronous commit has come to its end.
-    Committed(Result<(), KafkaError>),
     /// The client has met an error that concerns no record.
     Trouble(String),
 }
@@ -80,10 +77,6 @@ impl ConsumerContext for Events {
         if let Err(error) = done {
             self.tell(Event::Trouble(format!("the assignment could not be changed: {error}")));
         }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        self.tell(Event::Committed(result));
     }
 }
 

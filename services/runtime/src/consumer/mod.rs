@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -18,15 +18,17 @@ use tokio_util::sync::CancellationToken;
 
 mod client;
 mod partition;
+mod commits;
+mod buffers;
+mod farewell;
 
 pub(crate) use client::list_of;
 use client::{Client, Event};
+use commits::Commits;
 use partition::{InFlight, Partition};
 
 use crate::config::{KafkaConfig, Limits};
 use crate::desired_state::{DesiredState, DesiredStateReader};
-use crate::fault::Dependency;
-use crate::metrics::Stage;
 use crate::processor::Processor;
 use crate::record::Record;
 use crate::road::{Origin, Road};
@@ -35,8 +37,6 @@ use crate::road::{Origin, Road};
 const TICK: Duration = Duration::from_millis(100);
 /// For how long batches in flight may go on once they are to end.
 const DRAIN: Duration = Duration::from_secs(5);
-/// For how long the last commit and the leaving of the group may take.
-const FAREWELL: Duration = Duration::from_secs(3);
 /// Messages taken in one turn at the most, so that the other arms get their turn.
 const MESSAGES_A_TURN: usize = 1_000;
 
@@ -46,13 +46,13 @@ pub struct Consumer<P> {
     limits: Limits,
     road: Arc<Road<P>>,
     desired: DesiredStateReader,
-    client: Client,
+    client: Arc<Client>,
     topic: Arc<str>,
     events: UnboundedReceiver<Event>,
     done: UnboundedReceiver<Done>,
     tell_done: UnboundedSender<Done>,
     partitions: BTreeMap<i32, Partition>,
-    commit_asked: Option<Instant>,
+    commits: Commits,
     progress: Instant,
     batches: u64,
 }
@@ -75,7 +75,7 @@ impl<P: Processor> Consumer<P> {
         let (tell, events) = unbounded_channel();
         let (tell_done, done) = unbounded_channel();
         Ok(Self {
-            client: client::subscribe(config, tell)?,
+            client: Arc::new(client::subscribe(config, tell)?),
             topic: Arc::from(config.source_topic.as_str()),
             config: config.clone(),
             limits,
@@ -85,7 +85,7 @@ impl<P: Processor> Consumer<P> {
             done,
             tell_done,
             partitions: BTreeMap::new(),
-            commit_asked: None,
+            commits: Commits::default(),
             progress: Instant::now(),
             batches: 0,
         })
@@ -102,6 +102,7 @@ impl<P: Processor> Consumer<P> {
                 () = shutdown.cancelled() => break,
                 Some(event) = self.events.recv() => { self.on_event(event); None }
                 Some(done) = self.done.recv() => { self.on_done(&done); None }
+                answer = self.commits.answer() => { self.on_commit(answer); None }
                 Ok(()) = self.desired.changed() => None,
                 _ = tick.tick() => { self.on_tick(); None }
                 message = self.client.recv() => Some(message.map(|message| Record::copy_of(&message, &self.topic))),
@@ -144,16 +145,6 @@ impl<P: Processor> Consumer<P> {
                     }
                 }
             }
-            Event::Committed(result) => {
-                if let Some(asked) = self.commit_asked.take() {
-                    self.road.metrics.took(Stage::Commit, asked);
-                }
-                if let Err(error) = result {
-                    // What is done stays to be committed: the next tick asks again.
-                    self.partitions.values_mut().for_each(|partition| partition.committed = None);
-                    tracing::warn!(%error, "offsets not committed");
-                }
-            }
             Event::Trouble(reason) => tracing::warn!(reason, "kafka client in trouble"),
         }
         self.road.metrics.assigned_partitions.set(i64::try_from(self.partitions.len()).unwrap_or(i64::MAX));
@@ -191,7 +182,7 @@ impl<P: Processor> Consumer<P> {
                 self.partitions.values_mut().for_each(end_in_flight);
                 self.partitions.clear();
                 self.events = events;
-                let old = std::mem::replace(&mut self.client, client);
+                let old = std::mem::replace(&mut self.client, Arc::new(client));
                 old.context().close();
                 drop(tokio::task::spawn_blocking(move || drop(old)));
             }
@@ -215,16 +206,12 @@ impl<P: Processor> Consumer<P> {
         }
         partition.in_flight = None;
         partition.frontier = Some(done.frontier);
-        if self.commit_asked.is_none() {
-            self.commit();
-        }
+        self.commit();
     }
 
     fn on_tick(&mut self) {
-        // An answer that never came is not waited for: the next commit says all that this one did.
-        if self.commit_asked.is_none_or(|asked| asked.elapsed() > TICK) {
-            self.commit();
-        }
+        // What the broker did not take is told it again.
+        self.commit();
         if self.partitions.values().all(|partition| partition.in_flight.is_none() && partition.waiting() == 0) {
             self.progress = Instant::now();
         }
@@ -236,45 +223,6 @@ impl<P: Processor> Consumer<P> {
             }
         }
         self.road.metrics.seconds_since_progress.set(self.progress.elapsed().as_secs_f64());
-    }
-
-    fn commit(&mut self) {
-        let frontiers: Vec<(i32, Option<i64>)> = self
-            .partitions
-            .iter()
-            .filter_map(|(id, partition)| partition.to_commit().map(|frontier| (*id, Some(frontier))))
-            .collect();
-        if frontiers.is_empty() {
-            return;
-        }
-        match self.client.commit(&client::list_of(&self.topic, frontiers.iter().copied()), CommitMode::Async) {
-            Ok(()) => {
-                self.commit_asked = Some(Instant::now());
-                for (id, frontier) in frontiers {
-                    if let Some(partition) = self.partitions.get_mut(&id) {
-                        partition.committed = frontier;
-                    }
-                }
-            }
-            Err(error) => tracing::warn!(%error, "offsets not committed"),
-        }
-    }
-
-    /// Hands back revoked partitions with nothing in flight, after their last commit.
-    fn hand_back_idle(&mut self) {
-        let idle = |partition: &Partition| partition.revoked && partition.in_flight.is_none();
-        if !self.partitions.values().any(idle) {
-            return;
-        }
-        self.commit();
-        let (back, kept) = std::mem::take(&mut self.partitions).into_iter().partition(|(_, held)| idle(held));
-        self.partitions = kept;
-        let back: BTreeMap<i32, Partition> = back;
-        let list = client::list_of(&self.topic, back.keys().map(|id| (*id, None)));
-        if let Err(error) = self.client.incremental_unassign(&list) {
-            tracing::warn!(%error, "partitions could not be handed back");
-        }
-        tracing::info!(partitions = ?back.keys().collect::<Vec<_>>(), "partitions handed back");
     }
 
     /// Starts a batch on every partition that has one, fairly: those with the most waiting first.
@@ -310,74 +258,6 @@ impl<P: Processor> Consumer<P> {
             let _ = tell_done.send(done);
         });
         partition.in_flight = Some(InFlight { batch: batch_id, abort: work.abort_handle(), bytes, records });
-    }
-
-    /// Keeps what is buffered within its bounds by pausing the fetch of partitions that hold more than their share,
-    /// until half of it is worked off. Polling goes on all the while.
-    fn bound_buffers(&mut self) {
-        let shares = self.partitions.len().max(1);
-        let paused = *self.desired.borrow() != DesiredState::Running;
-        let most_records = (self.limits.buffer_records / shares).max(1);
-        let most_bytes = (self.limits.buffer_bytes / shares).max(1);
-        let (mut pause, mut resume) = (Vec::new(), Vec::new());
-        for (id, partition) in &mut self.partitions {
-            let over = |share: usize| {
-                partition.waiting() >= most_records / share || partition.waiting_bytes() >= most_bytes / share
-            };
-            if !partition.fetch_paused && (over(1) || paused) {
-                partition.fetch_paused = true;
-                pause.push((*id, None));
-            } else if partition.fetch_paused && !paused && (!over(2) || partition.waiting() == 0) {
-                partition.fetch_paused = false;
-                resume.push((*id, None));
-            }
-        }
-        for (list, what) in [(pause, true), (resume, false)] {
-            if list.is_empty() {
-                continue;
-            }
-            let list = client::list_of(&self.topic, list);
-            let done = if what { self.client.pause(&list) } else { self.client.resume(&list) };
-            if let Err(error) = done {
-                tracing::warn!(%error, "the fetch could not be paused or resumed");
-            }
-        }
-    }
-
-    async fn farewell(mut self) {
-        let deadline = tokio::time::Instant::now() + DRAIN;
-        while self.partitions.values().any(|partition| partition.in_flight.is_some()) {
-            tokio::select! {
-                Some(done) = self.done.recv() => self.on_done(&done),
-                Some(event) = self.events.recv() => self.on_event(event),
-                // Polling keeps the membership; what it brings is for the next owner.
-                _ = self.client.recv() => {}
-                () = tokio::time::sleep_until(deadline) => {
-                    self.partitions.values_mut().for_each(end_in_flight);
-                    break;
-                }
-            }
-        }
-        let frontiers: Vec<(i32, Option<i64>)> = self
-            .partitions
-            .iter()
-            .filter_map(|(id, partition)| partition.frontier.map(|frontier| (*id, Some(frontier))))
-            .collect();
-        let list = client::list_of(&self.topic, frontiers);
-        let client = self.client;
-        let leave = tokio::task::spawn_blocking(move || {
-            if list.count() > 0
-                && let Err(error) = client.commit(&list, CommitMode::Sync)
-            {
-                tracing::warn!(%error, "the last offsets are not committed; their records will be processed again");
-            }
-            client.context().close();
-            drop(client);
-        });
-        if tokio::time::timeout(FAREWELL, leave).await.is_err() {
-            tracing::warn!("the broker did not answer the farewell; the group will notice by itself");
-        }
-        self.road.health.forget(Dependency::Kafka.name());
     }
 }
 

@@ -1,0 +1,110 @@
+//! Commits: a contiguous prefix of each partition, one request at a time.
+//!
+//! The client answers an asynchronous commit to nobody, so each commit is a synchronous one on a thread that may
+//! block. One at a time, because an older one that overtakes a newer would take the group's offsets back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::error::KafkaResult;
+use tokio::task::JoinHandle;
+
+use super::client::{self, Client};
+use super::partition::Partition;
+use super::{BTreeMap, Consumer};
+use crate::metrics::Stage;
+use crate::processor::Processor;
+
+/// The commit that is under way, if any.
+#[derive(Debug, Default)]
+pub struct Commits {
+    under_way: Option<JoinHandle<Answer>>,
+}
+
+/// What became of a commit.
+#[derive(Debug)]
+pub struct Answer {
+    frontiers: Vec<(i32, Option<i64>)>,
+    asked: Instant,
+    result: KafkaResult<()>,
+}
+
+impl Commits {
+    /// Whether a commit is under way.
+    pub fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// The answer to the commit that is under way; waits for ever where none is. Dropping the future loses nothing.
+    pub async fn answer(&mut self) -> Option<Answer> {
+        let Some(under_way) = &mut self.under_way else { return std::future::pending().await };
+        let answer = under_way.await;
+        self.under_way = None;
+        answer.ok()
+    }
+
+    fn ask(&mut self, client: &Arc<Client>, topic: &str, frontiers: Vec<(i32, Option<i64>)>) {
+        let (client, list) = (Arc::clone(client), client::list_of(topic, frontiers.iter().copied()));
+        self.under_way = Some(tokio::task::spawn_blocking(move || {
+            let asked = Instant::now();
+            let result = client.commit(&list, CommitMode::Sync);
+            Answer { frontiers, asked, result }
+        }));
+    }
+}
+
+impl<P: Processor> Consumer<P> {
+    /// Tells the broker how far the partitions are, where it does not know and is not being told.
+    pub(super) fn commit(&mut self) {
+        let frontiers = self.to_commit();
+        if !frontiers.is_empty() && !self.commits.is_under_way() {
+            self.commits.ask(&self.client, &self.topic, frontiers);
+        }
+    }
+
+    /// What a commit that fails leaves uncommitted is committed with the next tick.
+    pub(super) fn on_commit(&mut self, answer: Option<Answer>) {
+        let Some(Answer { frontiers, asked, result }) = answer else { return };
+        self.road.metrics.took(Stage::Commit, asked);
+        if let Err(error) = result {
+            tracing::warn!(%error, "offsets not committed");
+            return;
+        }
+        for (id, frontier) in frontiers {
+            if let Some(partition) = self.partitions.get_mut(&id) {
+                partition.committed = frontier;
+            }
+        }
+    }
+
+    /// Hands back revoked partitions with nothing in flight, after their last commit.
+    pub(super) fn hand_back_idle(&mut self) {
+        let idle = |partition: &Partition| partition.revoked && partition.in_flight.is_none();
+        if self.commits.is_under_way() || !self.partitions.values().any(idle) {
+            return;
+        }
+        let frontiers = self.to_commit();
+        if !frontiers.is_empty() {
+            // Not waited for: the client sends it before it lets go of the partitions. Where it fails, their next
+            // owner does the last batch again.
+            let list = client::list_of(&self.topic, frontiers);
+            if let Err(error) = self.client.commit(&list, CommitMode::Async) {
+                tracing::warn!(%error, "offsets not committed");
+            }
+        }
+        let (back, kept): (BTreeMap<i32, Partition>, _) =
+            std::mem::take(&mut self.partitions).into_iter().partition(|(_, held)| idle(held));
+        self.partitions = kept;
+        let list = client::list_of(&self.topic, back.keys().map(|id| (*id, None)));
+        if let Err(error) = self.client.incremental_unassign(&list) {
+            tracing::warn!(%error, "partitions could not be handed back");
+        }
+        tracing::info!(partitions = ?back.keys().collect::<Vec<_>>(), "partitions handed back");
+    }
+
+    fn to_commit(&self) -> Vec<(i32, Option<i64>)> {
+        let frontier = |(id, held): (&i32, &Partition)| held.to_commit().map(|frontier| (*id, Some(frontier)));
+        self.partitions.iter().filter_map(frontier).collect()
+    }
+}

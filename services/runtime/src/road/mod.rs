@@ -1,0 +1,187 @@
+//! A batch's way, the same in every layer: decode, enrich, one transaction, publish. What happens to offsets after
+//! it is the consumer's affair.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::Utc;
+
+mod storing;
+mod patience;
+
+use crate::backoff::Backoff;
+use crate::database::Database;
+use crate::dead_letter::{self, DeadLetter, Status};
+use crate::fault::{self, Dependency, Fault, Outage};
+use crate::health::Health;
+use crate::metrics::{Metrics, Stage};
+use crate::processor::{Decoded, Onward, Processor};
+use crate::publisher::{Outgoing, Publisher};
+use crate::record::Record;
+
+/// Everything that a batch meets on its way.
+pub struct Road<P> {
+    /// The layer's name, as in `ops`.
+    pub layer: &'static str,
+    /// What the layer makes of a batch.
+    pub processor: P,
+    /// The warehouse.
+    pub database: Database,
+    /// The way onward; `None` in the last layer.
+    pub publisher: Option<Publisher>,
+    /// Where retries are made known.
+    pub health: Arc<Health>,
+    /// Where all is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Where a batch comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A run of a partition's records, in their order: its end is noted as applied.
+    Partition,
+    /// Dead letters tried again: they say nothing of how far a partition is applied.
+    DeadLetters,
+}
+
+/// A batch whose records are judged: `facts` and `sources` stand side by side, in the records' order.
+struct Judged<'r, Fact> {
+    facts: Vec<Fact>,
+    sources: Vec<&'r Record>,
+    letters: Vec<DeadLetter<'r>>,
+}
+
+impl<P: Processor> Road<P> {
+    /// Takes a batch to its end, however long the surroundings make it wait. Dropping the future gives the batch up:
+    /// all that it did may be done again.
+    pub async fn travel(&self, records: &[Record], origin: Origin, watcher: &str) {
+        self.metrics.batch_records.observe(crate::metrics::as_f64(records.len()));
+        let started = Instant::now();
+        let Judged { mut facts, sources, mut letters } = self.judge(records);
+        self.metrics.took(Stage::Decode, started);
+
+        let started = Instant::now();
+        self.enrich(&mut facts, watcher).await;
+        let onward: Vec<Onward> = facts.iter().map(|fact| self.processor.onward(fact)).collect();
+        for (&record, onward) in sources.iter().zip(&onward) {
+            if let Onward::Wait(fault) = onward {
+                letters.push(DeadLetter { record, fault: fault.clone(), status: Status::Waiting });
+            }
+        }
+        self.metrics.took(Stage::Enrich, started);
+
+        let started = Instant::now();
+        let unresolved = self.store(records, &facts, &sources, &mut letters, origin, watcher).await;
+        drop(facts);
+        self.metrics.took(Stage::Database, started);
+
+        let started = Instant::now();
+        let failed = offsets(&letters);
+        let messages = sources.iter().zip(onward).filter_map(|(&source, onward)| match onward {
+            Onward::Publish { key, payload } => Some(Outgoing { source, key, payload }),
+            Onward::Wait(_) | Onward::Nothing => None,
+        });
+        let messages: Vec<Outgoing<'_>> = messages.filter(|message| !failed.contains(&message.source.offset)).collect();
+        letters.extend(self.publish(&messages, watcher).await);
+        self.metrics.took(Stage::Publish, started);
+
+        let failed = offsets(&letters);
+        for record in sources {
+            if unresolved.contains(&record.offset) && !failed.contains(&record.offset) {
+                self.until_done(watcher, || self.attempt_resolve(record)).await;
+            }
+        }
+        self.count(records, &letters);
+    }
+
+    fn judge<'r>(&self, records: &'r [Record]) -> Judged<'r, P::Fact> {
+        let mut judged = Judged {
+            facts: Vec::with_capacity(records.len()),
+            sources: Vec::with_capacity(records.len()),
+            letters: Vec::new(),
+        };
+        for record in records {
+            match self.processor.decode(record) {
+                Decoded::Fact(fact) => {
+                    judged.facts.push(fact);
+                    judged.sources.push(record);
+                }
+                Decoded::Reject(fault) => judged.letters.push(DeadLetter { record, fault, status: Status::Open }),
+                Decoded::Skip(skip) => {
+                    self.metrics.records.with_label_values(&[&record.partition.to_string(), skip.outcome()]).inc();
+                }
+            }
+        }
+        judged
+    }
+
+    async fn enrich(&self, facts: &mut [P::Fact], watcher: &str) {
+        let mut backoff = Backoff::for_outages();
+        let mut culprit = None;
+        while let Err(outage) = self.processor.enrich(facts).await {
+            culprit = Some(outage.dependency);
+            self.wait_out(&outage, watcher, &mut backoff).await;
+        }
+        if let Some(culprit) = culprit {
+            self.well(culprit, watcher);
+        }
+    }
+
+    /// Sends onward; what the broker will never take becomes a dead letter, which is stored when this returns.
+    async fn publish<'r>(&self, messages: &[Outgoing<'r>], watcher: &str) -> Vec<DeadLetter<'r>> {
+        let Some(publisher) = self.publisher.as_ref().filter(|_| !messages.is_empty()) else { return Vec::new() };
+        let refused = self.until_done(watcher, || publisher.publish(messages)).await;
+        let letter =
+            |(place, fault): (usize, _)| DeadLetter { record: messages[place].source, fault, status: Status::Open };
+        let letters: Vec<DeadLetter<'_>> = refused.into_iter().map(letter).collect();
+        if !letters.is_empty() {
+            self.until_done(watcher, || self.attempt_letters(&letters)).await;
+        }
+        letters
+    }
+
+    async fn attempt_letters(&self, letters: &[DeadLetter<'_>]) -> Result<(), Outage> {
+        let stored = async {
+            let mut tx = self.database.pool().begin().await?;
+            dead_letter::store(&mut tx, self.layer, letters).await?;
+            tx.commit().await
+        };
+        stored.await.map_err(|error| as_outage(&error))
+    }
+
+    async fn attempt_resolve(&self, record: &Record) -> Result<(), Outage> {
+        dead_letter::resolve(self.database.pool(), self.layer, record).await.map_err(|error| as_outage(&error))
+    }
+
+    fn count(&self, records: &[Record], letters: &[DeadLetter<'_>]) {
+        let now = Utc::now();
+        for letter in letters {
+            let outcome = match letter.status {
+                Status::Open => "dead_letter",
+                Status::Waiting => "waiting",
+            };
+            self.metrics.records.with_label_values(&[&letter.record.partition.to_string(), outcome]).inc();
+        }
+        for record in records {
+            let seconds = (now - record.source_time()).as_seconds_f64();
+            self.metrics.end_to_end_seconds.observe(seconds.max(0.0));
+        }
+        if let Some(first) = records.first() {
+            let applied = records.len().saturating_sub(letters.len()) as u64;
+            self.metrics.records.with_label_values(&[&first.partition.to_string(), "processed"]).inc_by(applied);
+        }
+    }
+}
+
+fn offsets(letters: &[DeadLetter<'_>]) -> BTreeSet<i64> {
+    letters.iter().map(|letter| letter.record.offset).collect()
+}
+
+/// Writing the service's own account of a record cannot be the record's fault.
+fn as_outage(error: &sqlx::Error) -> Outage {
+    match fault::of_sql(error) {
+        Fault::Outage(outage) => outage,
+        Fault::Record(fault) => Outage::new(Dependency::Postgres, "bookkeeping", fault),
+    }
+}

@@ -1,0 +1,66 @@
+//! Patience with the surroundings: every attempt that fails through no fault of a record is made again, with growing
+//! pauses, for as long as it takes.
+
+use std::time::Duration;
+
+use super::Road;
+use crate::backoff::Backoff;
+use crate::fault::{Dependency, Fault, Outage, StoreError};
+use crate::processor::Processor;
+
+/// An attempt that takes longer than this hangs on a connection that leads nowhere.
+const ATTEMPT: Duration = Duration::from_mins(1);
+
+impl<P: Processor> Road<P> {
+    pub(super) async fn attempt<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, Fault> {
+        let fault = match tokio::time::timeout(ATTEMPT, work).await {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(error)) => Fault::from(error),
+            Err(_) => Fault::Outage(Outage::new(Dependency::Postgres, "timeout", "no answer within a minute")),
+        };
+        // A server that became read-only, or that is going down, is left for the one that takes its place.
+        if matches!(&fault, Fault::Outage(outage) if ["sqlstate_25", "sqlstate_57", "timeout"].contains(&outage.class.as_str()))
+        {
+            self.database.reconnect();
+        }
+        Err(fault)
+    }
+
+    pub(super) async fn until_done<T, W>(&self, watcher: &str, mut work: impl FnMut() -> W) -> T
+    where
+        W: Future<Output = Result<T, Outage>>,
+    {
+        let mut backoff = Backoff::for_outages();
+        let mut culprit = None;
+        loop {
+            match work().await {
+                Ok(done) => {
+                    if let Some(culprit) = culprit {
+                        self.well(culprit, watcher);
+                    }
+                    return done;
+                }
+                Err(outage) => {
+                    culprit = Some(outage.dependency);
+                    self.wait_out(&outage, watcher, &mut backoff).await;
+                }
+            }
+        }
+    }
+
+    pub(super) async fn wait_out(&self, outage: &Outage, watcher: &str, backoff: &mut Backoff) {
+        // A transaction that gave way to another is no sign of ill health: it succeeds when it is done again.
+        if !outage.is_contention() {
+            self.health.fails(outage.dependency.name(), watcher, &outage.detail);
+        }
+        self.metrics.retries.with_label_values(&[outage.dependency.name(), &outage.class]).inc();
+        tokio::time::sleep(backoff.pause()).await;
+    }
+
+    pub(super) fn well(&self, dependency: Dependency, watcher: &str) {
+        self.health.passes(dependency.name(), watcher);
+    }
+}

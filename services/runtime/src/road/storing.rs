@@ -1,0 +1,101 @@
+//! The transaction of a batch, and what becomes of a batch that PostgreSQL refuses.
+
+use std::collections::BTreeSet;
+
+use super::{Origin, Road};
+use crate::applied_offsets;
+use crate::backoff::Backoff;
+use crate::dead_letter::{self, DeadLetter, Status};
+use crate::fault::{Dependency, Fault, RecordFault, StoreError};
+use crate::processor::Processor;
+use crate::record::Record;
+
+impl<P: Processor> Road<P> {
+    /// Commits rows, dead letters and applied offsets; returns the offsets that had an unresolved dead letter.
+    pub(super) async fn store<'r>(
+        &self,
+        records: &'r [Record],
+        facts: &[P::Fact],
+        sources: &[&'r Record],
+        letters: &mut Vec<DeadLetter<'r>>,
+        origin: Origin,
+        watcher: &str,
+    ) -> BTreeSet<i64> {
+        let all: Vec<&P::Fact> = facts.iter().collect();
+        let mut to_apply = all.as_slice();
+        let mut backoff = Backoff::for_outages();
+        loop {
+            match self.attempt(self.transaction(records, to_apply, letters, origin)).await {
+                Ok(unresolved) => {
+                    self.well(Dependency::Postgres, watcher);
+                    return unresolved.into_iter().collect();
+                }
+                Err(Fault::Outage(outage)) => self.wait_out(&outage, watcher, &mut backoff).await,
+                Err(Fault::Record(_)) => {
+                    // Some record is refused. The good ones are committed on the way to it; what is left to write
+                    // then are the dead letters and how far the partition is.
+                    for (place, fault) in self.isolate(&all, watcher).await {
+                        letters.retain(|letter| letter.record.offset != sources[place].offset);
+                        letters.push(DeadLetter { record: sources[place], fault, status: Status::Open });
+                    }
+                    to_apply = &[];
+                }
+            }
+        }
+    }
+
+    async fn transaction(
+        &self,
+        records: &[Record],
+        facts: &[&P::Fact],
+        letters: &[DeadLetter<'_>],
+        origin: Origin,
+    ) -> Result<Vec<i64>, StoreError> {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(Vec::new()) };
+        let mut tx = self.database.pool().begin().await?;
+        // The rows come last but for one: locks that others may wait for are held for the shortest time.
+        let unresolved = match origin {
+            Origin::Partition => dead_letter::unresolved(&mut tx, self.layer, first, last).await?,
+            Origin::DeadLetters => records.iter().map(|record| record.offset).collect(),
+        };
+        dead_letter::store(&mut tx, self.layer, letters).await?;
+        if !facts.is_empty() {
+            self.processor.apply(&mut tx, facts).await?;
+        }
+        if origin == Origin::Partition {
+            let newest = records.iter().map(|record| record.time).max().unwrap_or(last.time);
+            applied_offsets::advance(&mut tx, self.layer, last, newest).await?;
+        }
+        tx.commit().await?;
+        Ok(unresolved)
+    }
+
+    /// Halves the batch until each refused record stands alone; every other is committed on the way, in its order.
+    async fn isolate(&self, facts: &[&P::Fact], watcher: &str) -> Vec<(usize, RecordFault)> {
+        let mut refused = Vec::new();
+        let mut backoff = Backoff::for_outages();
+        let mut halves: Vec<_> = std::iter::once(0..facts.len()).collect();
+        while let Some(half) = halves.pop() {
+            match self.attempt(self.rows_alone(&facts[half.clone()])).await {
+                Ok(()) => {}
+                Err(Fault::Outage(outage)) => {
+                    self.wait_out(&outage, watcher, &mut backoff).await;
+                    halves.push(half);
+                }
+                Err(Fault::Record(fault)) if half.len() == 1 => refused.push((half.start, fault)),
+                Err(Fault::Record(_)) => {
+                    let middle = half.start + half.len() / 2;
+                    halves.push(middle..half.end);
+                    halves.push(half.start..middle);
+                }
+            }
+        }
+        refused
+    }
+
+    async fn rows_alone(&self, facts: &[&P::Fact]) -> Result<(), StoreError> {
+        let mut tx = self.database.pool().begin().await?;
+        self.processor.apply(&mut tx, facts).await?;
+        tx.commit().await.map_err(StoreError::from)
+    }
+}
