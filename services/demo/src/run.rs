@@ -9,7 +9,7 @@ use crate::dictionary::Dictionary;
 use crate::kafka;
 use crate::live::Live;
 use crate::orders::{Backlog, Mix, Plan, Produced, Trickle};
-use crate::recount::{NameCheck, Recount};
+use crate::recount::NameCheck;
 use crate::stage::{LAYERS, Service, Stage};
 use crate::watch;
 
@@ -79,7 +79,11 @@ async fn play(
         shown = watch::watch(async || live.snapshot("the backlog drains").await) => shown?,
     }
     println!("\nthe backlog is through all layers after {:.1} s; counting anew", begun.elapsed().as_secs_f64());
-    let equal = recount(stage).await?;
+    let mut equal = true;
+    for report in stage.recount(&NameCheck::Present).await? {
+        println!("{report}");
+        equal &= report.is_equal();
+    }
 
     if until == Until::Interrupted {
         let first_order_id = i64::try_from(ORDERS).unwrap_or(i64::MAX).saturating_add(1);
@@ -91,21 +95,6 @@ async fn play(
             paced = producer.pace(&topic, trickle, TRICKLE) => paced?,
             shown = watch::watch(async || live.snapshot(&phase).await) => shown?,
         }
-    }
-    Ok(equal)
-}
-
-async fn recount(stage: &mut Stage) -> Result<bool, Box<dyn StdError + Send + Sync>> {
-    let topic = stage.source_topic("stg");
-    let recount = Recount::of_topic(&stage.cluster, &topic, &mut stage.redis, &NameCheck::Present).await?;
-    let mut equal = true;
-    for report in [
-        recount.compare_stg(&stage.pool).await?,
-        recount.compare_dds(&stage.pool).await?,
-        recount.compare_cdm(&stage.pool).await?,
-    ] {
-        println!("{report}");
-        equal &= report.is_equal();
     }
     Ok(equal)
 }

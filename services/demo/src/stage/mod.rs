@@ -20,6 +20,8 @@ pub use service::Service;
 
 use crate::Error;
 use crate::kafka::{self, Cluster};
+use crate::orders::Produced;
+use crate::recount::{NameCheck, Recount, Report};
 
 /// The layers in the order of the pipeline.
 pub const LAYERS: [&str; 3] = ["stg", "dds", "cdm"];
@@ -39,6 +41,8 @@ pub struct Stage {
     pub partitions: i32,
     /// The name that database, topics and groups share.
     pub name: String,
+    /// Which groups the layers join: those of another pass have no offsets, and read everything again.
+    pub pass: u32,
     servers: BTreeMap<String, String>,
 }
 
@@ -69,7 +73,7 @@ impl Stage {
         let password = variable("REDIS_PASSWORD")?;
         let address = format!("redis://:{password}@{}:{}", variable("REDIS_HOST")?, port("REDIS_PORT")?);
         let redis = redis::Client::open(address)?.get_multiplexed_async_connection().await?;
-        let stage = Self { cluster, pool, redis, partitions, name, servers };
+        let stage = Self { cluster, pool, redis, partitions, name, pass: 1, servers };
         let topics = LAYERS.map(|layer| stage.source_topic(layer));
         kafka::create_topics(&stage.cluster, &topics.each_ref().map(String::as_str), partitions).await?;
         Ok(stage)
@@ -84,7 +88,23 @@ impl Stage {
     /// The consumer group of a layer.
     #[must_use]
     pub fn group(&self, layer: &str) -> String {
-        format!("{layer}-{}", self.name)
+        format!("{layer}-{}-{}", self.name, self.pass)
+    }
+
+    /// Writes messages onto the topic that a layer reads, until all are acknowledged.
+    pub async fn produce(&self, layer: &str, messages: impl IntoIterator<Item = Produced>) -> Result<u64, Error> {
+        kafka::produce(&self.cluster, &self.source_topic(layer), messages, |_| {}).await
+    }
+
+    /// Counts anew from the source topic and the dictionary, and compares the tables of every layer.
+    pub async fn recount(&mut self, names: &NameCheck) -> Result<Vec<Report>, Error> {
+        let topic = self.source_topic(LAYERS[0]);
+        let recount = Recount::of_topic(&self.cluster, &topic, &mut self.redis, names).await?;
+        Ok(vec![
+            recount.compare_stg(&self.pool).await?,
+            recount.compare_dds(&self.pool).await?,
+            recount.compare_cdm(&self.pool).await?,
+        ])
     }
 
     /// What a layer's process is told: the servers, and the names of this stage.
