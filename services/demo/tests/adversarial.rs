@@ -82,7 +82,8 @@ async fn digests(stage: &Stage) -> BTreeMap<String, String> {
     .unwrap();
     let mut digests = BTreeMap::new();
     for (schema, table) in tables {
-        let sql = format!("select md5(coalesce(string_agg(t::text, chr(10) order by t::text), '')) from {schema}.{table} t");
+        let sql =
+            format!("select md5(coalesce(string_agg(t::text, chr(10) order by t::text), '')) from {schema}.{table} t");
         let digest = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&stage.pool).await.unwrap();
         digests.insert(format!("{schema}.{table}"), digest);
     }

@@ -8,6 +8,7 @@ use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer as _;
 use rdkafka::producer::{BaseRecord, DeliveryResult, NoCustomPartitioner, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::time::MissedTickBehavior;
 
 use super::Cluster;
@@ -184,4 +185,17 @@ pub async fn produce(
     producer.flush().await?;
     progress(producer.sent);
     Ok(producer.sent)
+}
+
+/// Produces one record without a key, onto partition 0; no value is a tombstone. For records as no generator makes them.
+///
+/// # Errors
+///
+/// When the message is not acknowledged.
+pub async fn produce_raw(cluster: &Cluster, topic: &str, value: Option<&[u8]>) -> Result<(), Error> {
+    let producer: FutureProducer = cluster.client().set("acks", "all").create()?;
+    let mut record = FutureRecord::<[u8], [u8]>::to(topic).partition(0);
+    record.payload = value;
+    producer.send(record, STALLED).await.map_err(|(error, _)| error)?;
+    Ok(())
 }

@@ -125,10 +125,18 @@ impl Stage {
 
     /// Starts a replica of a layer, with settings on top of the stage's own. It is killed when it is dropped.
     pub fn start(&self, layer: &'static str, settings: &[(&str, &str)]) -> Result<Service, Error> {
+        let mut environment = self.environment(layer);
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.start_with(layer, environment)
+    }
+
+    /// Starts a replica of a layer that is told this and no more.
+    pub fn start_with(&self, layer: &'static str, environment: BTreeMap<String, String>) -> Result<Service, Error> {
         // The port is free now, and nobody else is told of it.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let process = self
-            .command(layer, settings)?
+        let process = Command::new(program(layer)?)
+            .env_clear()
+            .envs(environment)
             .env("HTTP_ADDR", format!("127.0.0.1:{port}"))
             .stdin(Stdio::null())
             .kill_on_drop(true)

@@ -61,7 +61,9 @@ impl Settings {
             })
         });
         let names = in_file.keys().cloned().collect();
-        let environment = Environment::default().source(Some(environment.into_iter().collect()));
+        // An empty value counts as none: compose files and charts write unset variables so.
+        let environment = environment.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let environment = Environment::default().source(Some(environment));
         let mut builder = Config::builder();
         for (name, value) in in_file {
             // A lower-case name cannot fail to be a key: the file's own parser has taken it as one.
@@ -137,7 +139,6 @@ impl Settings {
         faults
     }
 
-    /// An empty value counts as none: compose files and charts write unset variables so.
     fn text(&mut self, name: &'static str) -> Option<String> {
         self.read.insert(name);
         self.values.get_string(&name.to_lowercase()).ok().filter(|value| !value.is_empty())

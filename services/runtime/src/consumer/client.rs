@@ -27,8 +27,8 @@ pub enum Event {
         /// Whether somebody else has them already.
         lost: bool,
     },
-    /// The client has met an error that concerns no record.
-    Trouble(String),
+    /// The client has met an error that concerns no record: what it is, and what the client says of it.
+    Trouble(KafkaError, String),
 }
 
 /// Hands the client's events to the loop; never waits, so that the client's own thread goes on.
@@ -55,7 +55,7 @@ impl ClientContext for Events {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.tell(Event::Trouble(format!("{error}: {reason}")));
+        self.tell(Event::Trouble(error, reason.to_owned()));
     }
 }
 
@@ -75,7 +75,7 @@ impl ConsumerContext for Events {
             }
         };
         if let Err(error) = done {
-            self.tell(Event::Trouble(format!("the assignment could not be changed: {error}")));
+            self.tell(Event::Trouble(error, "the assignment could not be changed".to_owned()));
         }
     }
 }

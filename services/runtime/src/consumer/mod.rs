@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use rdkafka::consumer::Consumer as _;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +19,7 @@ mod client;
 mod partition;
 mod commits;
 mod buffers;
+mod trouble;
 mod farewell;
 
 pub(crate) use client::list_of;
@@ -53,6 +53,7 @@ pub struct Consumer<P> {
     tell_done: UnboundedSender<Done>,
     partitions: BTreeMap<i32, Partition>,
     commits: Commits,
+    trouble: Option<Instant>,
     progress: Instant,
     batches: u64,
 }
@@ -86,6 +87,7 @@ impl<P: Processor> Consumer<P> {
             tell_done,
             partitions: BTreeMap::new(),
             commits: Commits::default(),
+            trouble: None,
             progress: Instant::now(),
             batches: 0,
         })
@@ -122,6 +124,7 @@ impl<P: Processor> Consumer<P> {
         match event {
             Event::Assigned(partitions) => {
                 tracing::info!(?partitions, "partitions assigned");
+                self.over_trouble();
                 for partition in partitions {
                     self.partitions.insert(partition, Partition::default());
                 }
@@ -145,7 +148,7 @@ impl<P: Processor> Consumer<P> {
                     }
                 }
             }
-            Event::Trouble(reason) => tracing::warn!(reason, "kafka client in trouble"),
+            Event::Trouble(error, reason) => self.on_trouble(&error, &reason),
         }
         self.road.metrics.assigned_partitions.set(i64::try_from(self.partitions.len()).unwrap_or(i64::MAX));
     }
@@ -157,36 +160,12 @@ impl<P: Processor> Consumer<P> {
         }
         match message {
             Ok(record) => {
+                self.over_trouble();
                 if let Some(partition) = self.partitions.get_mut(&record.partition).filter(|held| !held.revoked) {
                     partition.push(record);
                 }
             }
-            Err(error) => self.on_client_error(&error),
-        }
-    }
-
-    fn on_client_error(&mut self, error: &KafkaError) {
-        tracing::warn!(%error, "the consumer met an error");
-        let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_))
-            || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal);
-        if fatal {
-            self.rejoin();
-        }
-    }
-
-    /// A client beyond repair is replaced; everything that is not committed is read again.
-    fn rejoin(&mut self) {
-        let (tell, events) = unbounded_channel();
-        match client::subscribe(&self.config, tell) {
-            Ok(client) => {
-                self.partitions.values_mut().for_each(end_in_flight);
-                self.partitions.clear();
-                self.events = events;
-                let old = std::mem::replace(&mut self.client, Arc::new(client));
-                old.context().close();
-                drop(tokio::task::spawn_blocking(move || drop(old)));
-            }
-            Err(error) => tracing::error!(%error, "the consumer could not be made anew"),
+            Err(error) => self.on_message_error(&error),
         }
     }
 
@@ -210,6 +189,7 @@ impl<P: Processor> Consumer<P> {
     }
 
     fn on_tick(&mut self) {
+        self.expire_trouble();
         // What the broker did not take is told it again.
         self.commit();
         if self.partitions.values().all(|partition| partition.in_flight.is_none() && partition.waiting() == 0) {
