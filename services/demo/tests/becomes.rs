@@ -30,12 +30,11 @@ use Becomes::{Good, Open, Skipped, Waiting};
 /// A change of one place of a good record; `None` takes the place away.
 fn with(good: &Value, pointer: &str, value: Option<Value>) -> Vec<u8> {
     let mut changed = good.clone();
-    match value {
-        Some(value) => *changed.pointer_mut(pointer).unwrap() = value,
-        None => {
-            let (parent, name) = pointer.rsplit_once('/').unwrap();
-            changed.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name).unwrap();
-        }
+    if let Some(value) = value {
+        *changed.pointer_mut(pointer).unwrap() = value;
+    } else {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        changed.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name).unwrap();
     }
     changed.to_string().into_bytes()
 }

@@ -1,7 +1,5 @@
 //! Services that start at the same moment on a database where nothing is.
 
-#![expect(clippy::unwrap_used, reason = "tests may")]
-
 use std::time::Duration;
 
 use ordervault_demo::stage::{LAYERS, Stage};

@@ -1,7 +1,5 @@
 //! What is current after A→B→A: the newest version says so, in whatever order the versions come.
 
-#![expect(clippy::unwrap_used, reason = "tests may")]
-
 use std::time::Duration;
 
 use ordervault_demo::orders::Produced;
@@ -46,9 +44,9 @@ async fn current_views_show_the_newest_version_after_a_b_a_in_every_order_of_arr
     // A batch a record, so that a version meets rows that are committed and not only those of its own batch.
     for settings in [[("BATCH_MAX_RECORDS", "1")], [("BATCH_MAX_RECORDS", "1000")]] {
         stage.produce("dds", messages.clone()).await.unwrap();
-        let service = stage.start("dds", &settings).unwrap();
+        let mut service = stage.start("dds", &settings).unwrap();
         until("DDS", PATIENCE, async || Ok((stage.lag("dds").await? == 0).then_some(()))).await.unwrap();
-        drop(service);
+        service.stop(Duration::from_secs(10)).await.unwrap();
         let names: Vec<(String, String)> =
             sqlx::query_as("select user_id, username from dds.s_user_names_current join dds.h_user using (h_user_pk)")
                 .fetch_all(&stage.pool)

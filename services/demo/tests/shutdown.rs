@@ -1,7 +1,5 @@
 //! The orderly end of a service that has work.
 
-#![expect(clippy::unwrap_used, reason = "tests may")]
-
 use std::time::Duration;
 
 use ordervault_demo::dictionary::Dictionary;

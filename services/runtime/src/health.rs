@@ -1,6 +1,6 @@
 //! What is well and what is not: the source of `/livez` and `/readyz`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ pub struct CheckReport {
     pub name: &'static str,
     /// Whether it passes.
     pub ok: bool,
-    /// Why it does not.
+    /// Why it does not, in the words of everybody who noticed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Since when it does not, UTC.
@@ -106,13 +106,14 @@ impl Health {
 
 impl Check {
     fn report(&self, name: &'static str) -> CheckReport {
-        let earliest = self.failures.values().min_by_key(|failure| failure.since);
-        let reason = match earliest {
-            Some(failure) => Some(failure.reason.clone()),
-            None if self.known => None,
-            None => Some("not checked yet".to_owned()),
+        let since = self.failures.values().map(|failure| failure.since).min();
+        let reasons: BTreeSet<&str> = self.failures.values().map(|failure| failure.reason.as_str()).collect();
+        let reason = match (since, self.known) {
+            (Some(_), _) => Some(reasons.into_iter().collect::<Vec<_>>().join("; ")),
+            (None, true) => None,
+            (None, false) => Some("not checked yet".to_owned()),
         };
-        CheckReport { name, ok: reason.is_none(), reason, since: earliest.map(|failure| failure.since) }
+        CheckReport { name, ok: reason.is_none(), reason, since }
     }
 }
 

@@ -1,0 +1,249 @@
+//! The surroundings go away and come back while orders flow: nothing is lost, the services stay alive, say what is
+//! wrong, and go on by themselves.
+
+#![expect(clippy::unwrap_used, reason = "tests may")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use ordervault_demo::dictionary::Dictionary;
+use ordervault_demo::orders::{Backlog, Mix, Plan};
+use ordervault_demo::proxy::{Cut, Proxy};
+use ordervault_demo::recount::NameCheck;
+use ordervault_demo::stage::{LAYERS, Service, Stage, until};
+use tokio::net::TcpListener;
+
+const START: Duration = Duration::from_mins(1);
+const NOTICE: Duration = Duration::from_mins(1);
+const DRAIN: Duration = Duration::from_mins(5);
+/// Small, so that there are many transactions to be cut.
+const SMALL_BATCHES: [(&str, &str); 1] = [("BATCH_MAX_RECORDS", "100")];
+
+/// Servers of a test's own, which it may stop without a thought for the others.
+struct Servers {
+    directory: PathBuf,
+    name: &'static str,
+}
+
+impl Servers {
+    /// Starts one of postgres, redis and kafka; `settings` are for its first start.
+    fn start_own(name: &'static str, settings: &[(&str, String)]) -> Self {
+        let unique = format!("ordervault-{name}-{}-{}", std::process::id(), fastrand::u32(..));
+        let servers = Self { directory: std::env::temp_dir().join(unique), name };
+        servers.run("start", settings);
+        servers
+    }
+
+    fn run(&self, verb: &str, settings: &[(&str, String)]) {
+        let tool = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tools/servers");
+        let mut command = Command::new(tool);
+        command.arg(verb).arg(&self.directory).arg(self.name).envs(settings.iter().map(|(name, value)| (name, value)));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The tool returns when it is done, and until then this thread does nothing else.
+    fn verb(&self, verb: &'static str) {
+        tokio::task::block_in_place(|| self.run(verb, &[]));
+    }
+
+    /// The environment with this server in the place of the shared one.
+    fn environment(&self, prefix: &str) -> BTreeMap<String, String> {
+        let mut environment: BTreeMap<String, String> = std::env::vars().collect();
+        let own = std::fs::read_to_string(self.directory.join("env")).unwrap();
+        let own = own.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| name.starts_with(prefix));
+        environment.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        environment
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        self.run("kill", &[]);
+        std::fs::remove_dir_all(&self.directory).unwrap();
+    }
+}
+
+/// A stage with its services, and orders that come in portions.
+struct Scene {
+    stage: Stage,
+    services: Vec<Service>,
+    dictionary: Dictionary,
+    seed: u64,
+    portions: i64,
+}
+
+impl Scene {
+    async fn set(environment: BTreeMap<String, String>, name: &str) -> Self {
+        let mut stage = Stage::build_on(environment, name, 3).await.unwrap();
+        let seed = fastrand::u64(..);
+        println!("seed {seed}");
+        let dictionary = Dictionary::generate(seed, 100, 10);
+        dictionary.write(&mut stage.redis).await.unwrap();
+        Self { stage, services: Vec::new(), dictionary, seed, portions: 0 }
+    }
+
+    async fn start(&mut self) {
+        self.services = LAYERS.iter().map(|layer| self.stage.start(layer, &SMALL_BATCHES).unwrap()).collect();
+        for service in &self.services {
+            service.ready(START).await.unwrap();
+        }
+    }
+
+    async fn produce(&mut self, orders: u64) {
+        self.portions += 1;
+        let (seed, first_order_id) = (self.seed ^ self.portions.unsigned_abs(), self.portions * 1_000_000);
+        let plan = Plan { seed, first_order_id, orders, partitions: 3, mix: Mix::adversarial() };
+        self.stage.produce("stg", Backlog::new(&self.dictionary, plan)).await.unwrap();
+    }
+
+    /// Waits until the layer says in `/readyz` that this dependency is away; it has to be alive all the while.
+    async fn named(&self, layer: &str, culprit: &str) {
+        let service = self.services.iter().find(|service| service.layer == layer).unwrap();
+        until(&format!("{layer} to name {culprit}"), NOTICE, async || {
+            assert_eq!(service.get("/livez").await.unwrap().0, 200, "{layer}");
+            let (status, body) = service.get("/readyz").await.unwrap();
+            let report: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let failing = report["checks"].as_array().unwrap().iter().filter(|check| check["ok"] == false);
+            let named: Vec<&str> = failing.map(|check| check["name"].as_str().unwrap()).collect();
+            Ok((status == 503 && named == [culprit]).then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+
+    async fn recovered(&self) {
+        for service in &self.services {
+            service.ready(START).await.unwrap();
+        }
+    }
+
+    /// Everything drains, and the tables equal the recount.
+    async fn end(mut self) {
+        self.stage.settle(DRAIN).await.unwrap();
+        for service in &self.services {
+            assert_eq!(service.get("/livez").await.unwrap().0, 200, "{}", service.layer);
+        }
+        for report in self.stage.recount(&NameCheck::Present).await.unwrap() {
+            assert!(report.is_equal(), "{report}");
+        }
+        let dead_letters: i64 =
+            sqlx::query_scalar("select count(*) from ops.dead_letters").fetch_one(&self.stage.pool).await.unwrap();
+        assert_eq!(dead_letters, 0, "dead letters of records that are good");
+        drop(self.services);
+        self.stage.tear_down().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_that_crashes_and_comes_back_loses_nothing() {
+    let postgres = Servers::start_own("postgres", &[]);
+    let mut scene = Scene::set(postgres.environment("PG_"), "pg_crash").await;
+    scene.start().await;
+    scene.produce(1_000).await;
+    postgres.verb("kill");
+    scene.produce(1_000).await;
+    for layer in LAYERS {
+        scene.named(layer, "postgres").await;
+    }
+    postgres.verb("start");
+    scene.recovered().await;
+    scene.produce(200).await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_that_is_restarted_loses_nothing() {
+    let kafka = Servers::start_own("kafka", &[]);
+    let mut scene = Scene::set(kafka.environment("KAFKA_"), "kafka_restart").await;
+    scene.start().await;
+    scene.produce(1_500).await;
+    kafka.verb("stop");
+    for layer in LAYERS {
+        scene.named(layer, "kafka").await;
+    }
+    kafka.verb("start");
+    scene.recovered().await;
+    scene.produce(500).await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_that_is_away_for_ten_seconds_loses_nothing() {
+    let redis = Servers::start_own("redis", &[]);
+    let mut scene = Scene::set(redis.environment("REDIS_"), "redis_away").await;
+    scene.start().await;
+    redis.verb("stop");
+    let away = tokio::time::Instant::now();
+    scene.produce(1_000).await;
+    scene.named("stg", "redis").await;
+    tokio::time::sleep_until(away + Duration::from_secs(10)).await;
+    assert!(scene.services.iter().all(|service| service.process.id().is_some()), "a service has ended");
+    redis.verb("start");
+    scene.recovered().await;
+    // The recount asks the dictionary as well, by a connection that has seen the server go.
+    let environment = redis.environment("REDIS_");
+    let address = format!(
+        "redis://:{}@{}:{}",
+        environment["REDIS_PASSWORD"], environment["REDIS_HOST"], environment["REDIS_PORT"]
+    );
+    scene.stage.redis = redis::Client::open(address).unwrap().get_multiplexed_async_connection().await.unwrap();
+    scene.end().await;
+}
+
+async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+fn address(environment: &BTreeMap<String, String>, host: &str, port: &str) -> SocketAddr {
+    format!("{}:{}", environment[host], environment[port]).parse().unwrap()
+}
+
+async fn sprung(proxy: &Proxy) {
+    until("the cuts", DRAIN, async || Ok((proxy.cuts_left() == 0).then_some(()))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_cut_in_the_middle_of_a_commit_lose_nothing_and_count_nothing_twice() {
+    let mut environment: BTreeMap<String, String> = std::env::vars().collect();
+    let postgres = address(&environment, "PG_WAREHOUSE_HOST", "PG_WAREHOUSE_PORT");
+    let proxy = Proxy::start(listener().await, postgres).unwrap();
+    environment.insert("PG_WAREHOUSE_PORT".to_owned(), proxy.address.port().to_string());
+    let mut scene = Scene::set(environment, "cut_commit").await;
+    scene.start().await;
+    for cut in [Cut::After, Cut::Before] {
+        proxy.cut_when(cut, 12, |piece| piece.windows(6).any(|window| window == b"COMMIT"));
+        scene.produce(1_500).await;
+        sprung(&proxy).await;
+    }
+    scene.recovered().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_cut_in_the_middle_of_a_publish_lose_nothing() {
+    let before_kafka = listener().await;
+    let advertised = before_kafka.local_addr().unwrap().port();
+    let kafka = Servers::start_own("kafka", &[("KAFKA_ADVERTISED_PORT", advertised.to_string())]);
+    let mut environment = kafka.environment("KAFKA_");
+    let proxy = Proxy::start(before_kafka, address(&environment, "KAFKA_HOST", "KAFKA_PORT")).unwrap();
+    environment.insert("KAFKA_PORT".to_owned(), advertised.to_string());
+    let mut scene = Scene::set(environment, "cut_publish").await;
+    scene.produce(3_000).await;
+    // The generator is done, so whoever produces now is one of the services. A request begins with its length and its
+    // kind, and a produce request is of the kind 0.
+    let is_produce = |piece: &[u8]| piece.len() > 100 && piece[4..6] == [0, 0];
+    for cut in [Cut::After, Cut::Before] {
+        proxy.cut_when(cut, 8, is_produce);
+        if scene.services.is_empty() {
+            scene.start().await;
+        }
+        sprung(&proxy).await;
+    }
+    proxy.cut_all();
+    scene.recovered().await;
+    scene.end().await;
+}
