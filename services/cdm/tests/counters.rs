@@ -16,8 +16,8 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgSslMode};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-const VECTORS: &str = include_str!("data/dds_vectors.jsonl");
-const EXISTING: &str = include_str!("data/existing_warehouse.sql");
+const VECTORS: &str = include_str!("../../dds/tests/data/dds_vectors.jsonl");
+const EXISTING: &str = include_str!("../../dds/tests/data/existing_warehouse.sql");
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests by ./dev test"))

@@ -152,7 +152,7 @@ fn healthcheck(address: SocketAddr) -> ExitCode {
 }
 
 fn log_as(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=error"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     if json {
         log.json().init();

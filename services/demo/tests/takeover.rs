@@ -1,0 +1,119 @@
+//! A warehouse that the replaced services filled, taken over by ours, and its orders sent once more.
+
+#![expect(clippy::unwrap_used, reason = "tests may")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ordervault_demo::orders::Produced;
+use ordervault_demo::stage::{Stage, until};
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
+
+const VECTORS: &str = include_str!("../../dds/tests/data/dds_vectors.jsonl");
+const EXISTING: &str = include_str!("../../dds/tests/data/existing_warehouse.sql");
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The key columns of every table of the vault.
+const VAULT: [(&str, &str); 14] = [
+    ("h_user", "h_user_pk::text, user_id"),
+    ("h_product", "h_product_pk::text, product_id"),
+    ("h_category", "h_category_pk::text, category_name"),
+    ("h_restaurant", "h_restaurant_pk::text, restaurant_id"),
+    ("h_order", "h_order_pk::text, order_id::text"),
+    ("l_order_product", "hk_order_product_pk::text, h_product_pk::text"),
+    ("l_order_user", "hk_order_user_pk::text, h_user_pk::text"),
+    ("l_product_category", "hk_product_category_pk::text, h_category_pk::text"),
+    ("l_product_restaurant", "hk_product_restaurant_pk::text, h_restaurant_pk::text"),
+    ("s_user_names", "hk_user_names_pk::text, username"),
+    ("s_restaurant_names", "hk_restaurant_names_pk::text, name"),
+    ("s_product_names", "hk_product_names_pk::text, name"),
+    ("s_order_cost", "hk_order_cost_pk::text, cost::text"),
+    ("s_order_status", "hk_order_status_pk::text, status"),
+];
+
+/// Each mart of a user's with the count that the vault gives for it: orders whose current status is not CANCELLED.
+const USER_MARTS: [(&str, &str); 2] = [
+    (
+        "select user_id::text, product_id::text, order_cnt::bigint from cdm.user_product_counters where order_cnt > 0",
+        "select u.h_user_pk::text, p.h_product_pk::text, count(distinct p.h_order_pk) from dds.l_order_product p \
+         join dds.l_order_user u using (h_order_pk) join dds.s_order_status_current s using (h_order_pk) \
+         where s.status <> 'CANCELLED' group by 1, 2",
+    ),
+    (
+        "select user_id::text, category_id::text, order_cnt::bigint from cdm.user_category_counters where order_cnt > 0",
+        "select u.h_user_pk::text, c.h_category_pk::text, count(distinct p.h_order_pk) from dds.l_order_product p \
+         join dds.l_order_user u using (h_order_pk) join dds.s_order_status_current s using (h_order_pk) \
+         join dds.l_product_category c using (h_product_pk) where s.status <> 'CANCELLED' group by 1, 2",
+    ),
+];
+
+async fn rows(stage: &Stage, sql: String) -> BTreeSet<(String, String)> {
+    sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&stage.pool).await.unwrap().into_iter().collect()
+}
+
+async fn counts(stage: &Stage, sql: &'static str) -> BTreeSet<(String, String, i64)> {
+    sqlx::query_as(sql).fetch_all(&stage.pool).await.unwrap().into_iter().collect()
+}
+
+/// The vault does not say at which restaurant an order was placed, so this is counted from the onward messages.
+async fn counted_by_restaurant(stage: &Stage, vectors: &[Value]) -> BTreeSet<(String, String, i64)> {
+    let cancelled = "select h_order_pk::text from dds.s_order_status_current where status = 'CANCELLED'";
+    let cancelled: Vec<String> = sqlx::query_scalar(cancelled).fetch_all(&stage.pool).await.unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut distinct = BTreeSet::new();
+    for order in vectors.iter().map(|vector| &vector["dds_message"]["payload"]) {
+        for product in order["products"].as_array().unwrap() {
+            distinct.insert((text(&order["id"]), text(&order["restaurant"]["id"]), text(&product["category"]["id"])));
+        }
+    }
+    let mut counts: BTreeMap<(String, String), i64> = BTreeMap::new();
+    for (order, restaurant, category) in distinct {
+        if !cancelled.contains(&order) {
+            *counts.entry((restaurant, category)).or_default() += 1;
+        }
+    }
+    counts.into_iter().map(|((restaurant, category), count)| (restaurant, category, count)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warehouse_taken_over_keeps_its_keys_and_its_orders_sent_again_give_right_counters() {
+    let stage = Stage::build("takeover", 3).await.unwrap();
+    sqlx::raw_sql(EXISTING).execute(&stage.pool).await.unwrap();
+    let mut before = BTreeMap::new();
+    for (table, key) in VAULT {
+        before.insert(table, rows(&stage, format!("select {key} from dds.{table}")).await);
+    }
+    assert!(before.values().all(|rows| !rows.is_empty()), "the dump fills every table");
+    let services = [stage.start("dds", &[]).unwrap(), stage.start("cdm", &[]).unwrap()];
+    let vectors: Vec<Value> = VECTORS.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let messages = vectors.iter().map(|vector| vector["stg_message"].as_str().unwrap().as_bytes().to_vec());
+    stage.produce("dds", messages.map(|payload| Produced { key: None, partition: None, payload })).await.unwrap();
+    for layer in ["dds", "cdm"] {
+        until(layer, PATIENCE, async || Ok((stage.lag(layer).await? == 0).then_some(()))).await.unwrap();
+    }
+    for (table, key) in VAULT {
+        let after = rows(&stage, format!("select {key} from dds.{table}")).await;
+        assert!(before[table].is_subset(&after), "{table} has lost or changed rows");
+    }
+    for (mart, vault) in USER_MARTS {
+        let held = counts(&stage, mart).await;
+        assert!(!held.is_empty());
+        assert_eq!(held, counts(&stage, vault).await, "{mart}");
+    }
+    let held = counts(
+        &stage,
+        "select restaurant_id::text, category_id::text, order_cnt::bigint from cdm.restaurant_category_counters \
+         where order_cnt > 0",
+    );
+    assert_eq!(held.await, counted_by_restaurant(&stage, &vectors).await);
+    for mart in ["user_product_counters", "user_category_counters", "restaurant_category_counters"] {
+        let legacy: i64 = sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from cdm.{mart}_legacy")))
+            .fetch_one(&stage.pool)
+            .await
+            .unwrap();
+        assert!(legacy > 0, "the counters of {mart} that were found are set aside");
+    }
+    drop(services);
+    stage.tear_down().await.unwrap();
+}
