@@ -3,7 +3,7 @@
 use ordervault_contracts::decode::{self, Envelope};
 use ordervault_contracts::order_report::{OBJECT_TYPE, OrderReport};
 use ordervault_runtime::fault::{RecordFault, StoreError};
-use ordervault_runtime::processor::{Decoded, Onward, Processor, Skip};
+use ordervault_runtime::processor::{Decoded, Message, Processor, Skip};
 use ordervault_runtime::record::Record;
 use sqlx::postgres::PgConnection;
 
@@ -30,7 +30,7 @@ impl Processor for CdmProcessor {
         store::apply(tx, orders).await
     }
 
-    fn onward(&self, _: &Order) -> Onward {
-        Onward::Nothing
+    fn onward(&self, _: &Order) -> Option<Message> {
+        None
     }
 }

@@ -29,7 +29,7 @@ pub enum Envelope<'a, Message> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
     /// From a bounded set: `invalid_json`, `invalid_utf8`, or a kind with the field it concerns, as in
-    /// `missing:payload.user.id`, `wrong_type:payload.cost`, `unreadable_time:payload.date`, `out_of_range:object_id`,
+    /// `missing:payload.user.id`, `duplicate:object_id`, `wrong_type:payload.cost`, `unreadable_time:payload.date`, `out_of_range:object_id`,
     /// `nul_character:payload.final_status`. The places in a list are left out of the name.
     pub code: String,
     /// For a person: where exactly, what was held, what is expected.
@@ -41,6 +41,15 @@ impl fmt::Display for Malformed {
         write!(f, "{}: {}", self.code, self.message)
     }
 }
+
+/// The words by which a reader's complaint begins, and the kind of fault that they tell of.
+const KINDS: [(&str, &str); 5] = [
+    ("missing field", "missing"),
+    ("duplicate field", "duplicate"),
+    (UNREADABLE, "unreadable_time"),
+    (NUL, "nul_character"),
+    ("invalid value", "out_of_range"),
+];
 
 #[derive(Deserialize)]
 struct Outline<'a> {
@@ -80,8 +89,12 @@ pub fn read<'a, Message: DeserializeOwned>(
 }
 
 fn not_an_object(error: &serde_json::Error) -> Malformed {
+    let said = error.to_string();
+    if said.starts_with("duplicate field") {
+        return Malformed { code: format!("duplicate:{}", field_named(&said, ".")), message: said };
+    }
     let code = if error.is_data() { "wrong_type:(record)" } else { "invalid_json" };
-    Malformed { code: code.to_owned(), message: format!("the value is not a JSON object: {error}") }
+    Malformed { code: code.to_owned(), message: format!("the value is not a JSON object: {said}") }
 }
 
 fn with_path<Message: DeserializeOwned>(text: &str) -> Malformed {
@@ -95,15 +108,15 @@ fn with_path<Message: DeserializeOwned>(text: &str) -> Malformed {
         return Malformed { code: "invalid_json".to_owned(), message: error.to_string() };
     }
     let said = error.to_string();
-    let (kind, place) = match said.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
-        Some((field, _)) if place == "." => ("missing", field.to_owned()),
-        Some((field, _)) => ("missing", format!("{place}.{field}")),
-        None if said.starts_with(UNREADABLE) => ("unreadable_time", place),
-        None if said.starts_with(NUL) => ("nul_character", place),
-        None if said.starts_with("invalid value") => ("out_of_range", place),
-        None => ("wrong_type", place),
-    };
+    let kind = KINDS.iter().find(|(words, _)| said.starts_with(words)).map_or("wrong_type", |(_, kind)| kind);
+    let place = if ["missing", "duplicate"].contains(&kind) { field_named(&said, &place) } else { place };
     Malformed { code: format!("{kind}:{}", without_indices(&place)), message: format!("{place}: {said}") }
+}
+
+/// The field between the marks of a message about the object at `place`.
+fn field_named(said: &str, place: &str) -> String {
+    let field = said.split('`').nth(1).unwrap_or_default();
+    if place == "." { field.to_owned() } else { format!("{place}.{field}") }
 }
 
 /// `products[3].id` as `products[].id`, so that the set of codes is bounded.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
+use chrono::{Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, Timelike as _};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -45,9 +45,14 @@ impl Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.0.and_utc().timestamp_subsec_micros();
-        write!(f, "{}", self.0.format("%Y-%m-%d %H:%M:%S"))?;
-        if micros == 0 { Ok(()) } else { write!(f, ".{micros:06}") }
+        // Written by hand, since several times stand in every message and a format string is read anew for each.
+        let (date, time) = (self.0.date(), self.0.time());
+        let (year, month, day) = (date.year(), date.month(), date.day());
+        write!(f, "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", time.hour(), time.minute(), time.second())?;
+        match time.nanosecond() / 1_000 {
+            0 => Ok(()),
+            micros => write!(f, ".{micros:06}"),
+        }
     }
 }
 

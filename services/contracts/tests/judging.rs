@@ -72,6 +72,18 @@ fn each_fault_names_its_field() {
 }
 
 #[test]
+fn a_field_that_stands_twice_is_named() {
+    let order = String::from_utf8(with("/payload/new", &json!(1))).unwrap();
+    for (once, twice, code) in [
+        ("\"object_id\":", "\"object_id\":1,\"object_id\":", "duplicate:object_id"),
+        ("\"payload\":", "\"payload\":{},\"payload\":", "duplicate:payload"),
+        ("\"cost\":", "\"cost\":1,\"cost\":", "duplicate:payload.cost"),
+    ] {
+        assert_eq!(code_of(order.replacen(once, twice, 1).as_bytes()), code);
+    }
+}
+
+#[test]
 fn unknown_fields_and_absent_optional_ones_are_no_faults() {
     for (pointer, value) in
         [("/payload/new", json!({"a": [1]})), ("/sent_dttm", Value::Null), ("/payload/update_ts", Value::Null)]

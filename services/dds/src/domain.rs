@@ -1,7 +1,5 @@
 //! From a message to what the vault says of it. Pure.
 
-use std::fmt::Display;
-
 use chrono::{DateTime, NaiveDateTime};
 use ordervault_contracts::order_report as report;
 use ordervault_contracts::stg_order::StgOrder;
@@ -50,9 +48,11 @@ pub struct LineKeys {
 
 /// The key of a business key: its parts as text, joined by `#$#`.
 #[must_use]
-pub fn key(parts: &[&dyn Display]) -> Uuid {
-    let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
-    Uuid::new_v5(&NAMESPACE, parts.join("#$#").as_bytes())
+pub fn key(parts: &[&str]) -> Uuid {
+    match parts {
+        [single] => Uuid::new_v5(&NAMESPACE, single.as_bytes()),
+        several => Uuid::new_v5(&NAMESPACE, several.join("#$#").as_bytes()),
+    }
 }
 
 impl Order {
@@ -69,7 +69,7 @@ impl Order {
         }
         let payload = &message.payload;
         let keys = Keys {
-            order: key(&[&payload.id]),
+            order: key(&[&payload.id.to_string()]),
             user: key(&[&payload.user.id]),
             restaurant: key(&[&payload.restaurant.id]),
         };

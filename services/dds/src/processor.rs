@@ -4,9 +4,9 @@ use chrono::Utc;
 use ordervault_contracts::decode::{self, Envelope};
 use ordervault_contracts::stg_order::OBJECT_TYPE;
 use ordervault_runtime::fault::{RecordFault, StoreError};
-use ordervault_runtime::processor::{Decoded, Onward, Processor, Skip};
+use ordervault_runtime::processor::{Decoded, Message, Processor, Skip};
 use ordervault_runtime::record::Record;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgPool};
 
 use crate::domain::Order;
 use crate::store;
@@ -30,13 +30,17 @@ impl Processor for DdsProcessor {
         }
     }
 
+    async fn prepare(&self, pool: &PgPool, orders: &[&Order]) -> Result<(), StoreError> {
+        store::prepare(pool, orders).await
+    }
+
     async fn apply(&self, tx: &mut PgConnection, orders: &[&Order]) -> Result<(), StoreError> {
         store::apply(tx, orders).await
     }
 
-    fn onward(&self, order: &Order) -> Onward {
+    fn onward(&self, order: &Order) -> Option<Message> {
         match serde_json::to_vec(&order.report(Utc::now())) {
-            Ok(payload) => Onward::Publish { key: order.keys.order.to_string(), payload },
+            Ok(payload) => Some(Message { key: order.keys.order.to_string(), payload }),
             // Text, numbers and keys can always be written as JSON.
             Err(error) => unreachable!("a report is always JSON: {error}"),
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{FromRow, Row as _};
@@ -125,17 +126,19 @@ pub async fn unresolved(
     .await
 }
 
-/// Notes that a record has succeeded after all.
-pub async fn resolve(pool: &PgPool, layer: &str, record: &Record) -> Result<(), sqlx::Error> {
+/// Notes that records have succeeded after all.
+pub async fn resolve(pool: &PgPool, layer: &str, records: &[&Record]) -> Result<(), sqlx::Error> {
     sqlx::query(
-        r#"update ops.dead_letters set status = 'resolved', last_seen = now(), next_attempt_at = null
-           where layer = $1 and topic = $2 and partition = $3 and "offset" = $4 and record_time = $5"#,
+        r#"update ops.dead_letters d set status = 'resolved', last_seen = now(), next_attempt_at = null
+           from unnest($2::text[], $3::int[], $4::bigint[], $5::timestamptz[]) r(topic, partition, "offset", time)
+           where d.layer = $1 and d.topic = r.topic and d.partition = r.partition and d."offset" = r."offset"
+                 and d.record_time = r.time"#,
     )
     .bind(layer)
-    .bind(&*record.topic)
-    .bind(record.partition)
-    .bind(record.offset)
-    .bind(record.time)
+    .bind(records.iter().map(|record| &*record.topic).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.partition).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.offset).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.time).collect::<Vec<_>>())
     .execute(pool)
     .await
     .map(|_| ())
@@ -182,7 +185,7 @@ impl<'r> FromRow<'r, sqlx::postgres::PgRow> for Claimed {
             offset: row.try_get("offset")?,
             time: row.try_get::<DateTime<Utc>, _>("record_time")?,
             key: row.try_get("key")?,
-            value: row.try_get("value")?,
+            value: row.try_get::<Option<Vec<u8>>, _>("value")?.map(Bytes::from),
             headers: names.into_iter().zip(values).map(|(name, value)| Header { name, value }).collect(),
         }))
     }

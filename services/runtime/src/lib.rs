@@ -21,3 +21,7 @@ pub mod probe;
 pub mod http;
 pub mod service;
 pub mod program;
+
+/// Every layer's program allocates by it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

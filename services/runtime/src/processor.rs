@@ -2,7 +2,7 @@
 
 use std::future::{Future, ready};
 
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgPool};
 
 use crate::fault::{Outage, RecordFault, StoreError};
 use crate::record::Record;
@@ -10,7 +10,7 @@ use crate::record::Record;
 /// The one thing that a layer gives the runtime. Its functions stand in the order in which a batch passes them:
 ///
 /// ```text
-/// records ─▶ decode ─▶ enrich ─▶ apply, in one transaction ─▶ onward, until acknowledged ─▶ offsets
+/// records ─▶ decode ─▶ enrich ─▶ prepare ─▶ apply, in one transaction ─▶ onward, until acknowledged ─▶ offsets
 /// ```
 ///
 /// Each must be idempotent: any record may be processed again at any time.
@@ -27,6 +27,19 @@ pub trait Processor: Send + Sync + 'static {
         ready(Ok(()))
     }
 
+    /// What is still lacking after `enrich`, if anything: the fact's rows are stored, and its record waits. Pure.
+    fn lacking(&self, fact: &Self::Fact) -> Option<RecordFault> {
+        let _ = fact;
+        None
+    }
+
+    /// Writes rows that many batches share, insert-only, in a short transaction of its own: within `apply` their locks
+    /// would have one batch wait for the whole of another.
+    fn prepare(&self, pool: &PgPool, facts: &[&Self::Fact]) -> impl Future<Output = Result<(), StoreError>> + Send {
+        let _ = (pool, facts);
+        ready(Ok(()))
+    }
+
     /// Writes the facts' rows, set-based and in key order, so that batches of two partitions cannot deadlock. The
     /// facts stand in the order of their records.
     fn apply(
@@ -35,8 +48,8 @@ pub trait Processor: Send + Sync + 'static {
         facts: &[&Self::Fact],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// What goes onward. Pure; asked after `enrich`.
-    fn onward(&self, fact: &Self::Fact) -> Onward;
+    /// What goes onward, once the rows are there; `None` in the last layer. Pure.
+    fn onward(&self, fact: &Self::Fact) -> Option<Message>;
 
     /// Asks whether what `enrich` needs is there, so that readiness is known also when there is no work; `None` where
     /// it needs nothing.
@@ -79,18 +92,11 @@ impl Skip {
     }
 }
 
-/// What goes onward from a fact.
+/// A message for the next layer.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Onward {
-    /// A message, keyed so that one order stays on one partition.
-    Publish {
-        /// The order's id.
-        key: String,
-        /// The message.
-        payload: Vec<u8>,
-    },
-    /// Nothing yet: its rows are stored, and the record waits until the dictionary has what it needs.
-    Wait(RecordFault),
-    /// Nothing: the layer is the last one.
-    Nothing,
+pub struct Message {
+    /// The order's id, so that one order stays on one partition.
+    pub key: String,
+    /// The value.
+    pub payload: Vec<u8>,
 }

@@ -10,16 +10,15 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::config::KafkaConfig;
 use crate::fault::{self, Dependency, Fault, Outage, RecordFault};
+use crate::processor::Message;
 use crate::record::{Record, SOURCE_TIME_HEADER, TRACEPARENT_HEADER};
 
 /// A message on its way, with the record that it comes from.
 pub struct Outgoing<'r> {
     /// The record that gave rise to it.
     pub source: &'r Record,
-    /// The order's id.
-    pub key: String,
-    /// The message.
-    pub payload: Vec<u8>,
+    /// What is sent.
+    pub message: Message,
 }
 
 /// An idempotent producer that waits for all replicas.
@@ -55,14 +54,17 @@ impl Publisher {
         Ok(refused)
     }
 
-    async fn send(&self, producer: &FutureProducer, message: &Outgoing<'_>) -> Result<(), Fault> {
-        let source_time = message.source.source_time().timestamp_millis().to_string();
-        let traceparent = message.source.header(TRACEPARENT_HEADER).map_or_else(new_traceparent, str::to_owned);
+    async fn send(&self, producer: &FutureProducer, outgoing: &Outgoing<'_>) -> Result<(), Fault> {
+        let source_time = outgoing.source.source_time().timestamp_millis().to_string();
+        let traceparent = outgoing.source.header(TRACEPARENT_HEADER).map_or_else(new_traceparent, str::to_owned);
         let headers = OwnedHeaders::new()
             .insert(Header { key: SOURCE_TIME_HEADER, value: Some(&source_time) })
             .insert(Header { key: TRACEPARENT_HEADER, value: Some(&traceparent) });
-        let record = FutureRecord::to(&self.topic).key(&message.key).payload(&message.payload).headers(headers);
-        // The queue holds a whole batch; a wait for room in it means that the broker does not keep up.
+        let record = FutureRecord::to(&self.topic)
+            .key(&outgoing.message.key)
+            .payload(&outgoing.message.payload)
+            .headers(headers);
+        // The queue holds what all batches send at once; a wait for room in it means that the broker does not keep up.
         let sent = producer.send(record, Duration::from_secs(5)).await;
         sent.map(|_| ()).map_err(|(error, _)| fault::of_kafka(&error))
     }
@@ -93,7 +95,7 @@ fn producer(config: &KafkaConfig) -> Result<FutureProducer, KafkaError> {
         .set("linger.ms", "2")
         .set("message.timeout.ms", "30000")
         .set("message.max.bytes", "10485760")
-        .set("queue.buffering.max.kbytes", "32768")
+        .set("queue.buffering.max.kbytes", "16384")
         .create()
 }
 

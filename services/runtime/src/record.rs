@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Headers as _};
@@ -26,8 +27,8 @@ pub struct Record {
     pub time: DateTime<Utc>,
     /// The key, if any.
     pub key: Option<Vec<u8>>,
-    /// The value; `None` is a tombstone.
-    pub value: Option<Vec<u8>>,
+    /// The value, of which facts may keep parts; `None` is a tombstone.
+    pub value: Option<Bytes>,
     /// The headers in their order.
     pub headers: Vec<Header>,
 }
@@ -49,9 +50,9 @@ impl Record {
             topic: Arc::clone(topic),
             partition: message.partition(),
             offset: message.offset(),
-            time: message.timestamp().to_millis().and_then(DateTime::from_timestamp_millis).unwrap_or_default(),
+            time: time_of(message),
             key: message.key().map(<[u8]>::to_vec),
-            value: message.payload().map(<[u8]>::to_vec),
+            value: message.payload().map(Bytes::copy_from_slice),
             headers: headers_of(message),
         }
     }
@@ -78,19 +79,23 @@ impl Record {
         const OVERHEAD: usize = size_of::<Record>();
         let headers: usize =
             self.headers.iter().map(|header| header.name.len() + header.value.as_ref().map_or(0, Vec::len)).sum();
-        OVERHEAD + self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len) + headers
+        OVERHEAD + self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Bytes::len) + headers
     }
+}
+
+/// A time before 1970 is none: no producer means it, and PostgreSQL does not hold all of them.
+fn time_of(message: &BorrowedMessage<'_>) -> DateTime<Utc> {
+    let millis = message.timestamp().to_millis().filter(|millis| *millis >= 0);
+    millis.and_then(DateTime::from_timestamp_millis).unwrap_or_default()
 }
 
 fn headers_of(message: &BorrowedMessage<'_>) -> Vec<Header> {
     let Some(headers) = message.headers() else { return Vec::new() };
-    // The client panics on a header name that is not UTF-8. Such a name must not stop the partition for ever, so the
-    // record goes on without its headers; none of them is needed to process it.
-    catch_unwind(AssertUnwindSafe(|| {
-        headers
-            .iter()
-            .map(|header| Header { name: header.key.to_owned(), value: header.value.map(<[u8]>::to_vec) })
-            .collect()
-    }))
-    .unwrap_or_default()
+    let header = |place| {
+        let header = headers.try_get(place)?;
+        Some(Header { name: header.key.to_owned(), value: header.value.map(<[u8]>::to_vec) })
+    };
+    // The client panics on a header's name that is not UTF-8. Such a name must not stop the partition for ever, so the
+    // record goes on without that header; it is not one that is needed.
+    (0..headers.count()).filter_map(|place| catch_unwind(AssertUnwindSafe(|| header(place))).ok().flatten()).collect()
 }

@@ -108,6 +108,9 @@ pub struct Dictionary {
     restaurants: Remembered<Restaurant>,
 }
 
+/// What lies under an id: the bytes of a string, or why it is none.
+type Held = Result<Vec<u8>, String>;
+
 /// What was found of late. What is missing is never remembered.
 struct Remembered<T> {
     ttl: Duration,
@@ -194,12 +197,34 @@ impl Dictionary {
         redis::cmd("PING").query_async(&mut connection).await.map_err(|error| outage(&error))
     }
 
-    async fn ask(&self, ids: &BTreeSet<String>) -> Result<HashMap<String, Vec<u8>>, Outage> {
+    /// What lies under each id that is there: a text, or the reason why it is none.
+    async fn ask(&self, ids: &BTreeSet<String>) -> Result<HashMap<String, Held>, Outage> {
         let mut connection = self.connect().await?;
         let mut mget = redis::cmd("MGET");
         mget.arg(ids.iter().collect::<Vec<_>>());
         let values: Vec<Option<Vec<u8>>> = mget.query_async(&mut connection).await.map_err(|error| outage(&error))?;
-        Ok(ids.iter().cloned().zip(values).filter_map(|(id, value)| Some((id, value?))).collect())
+        let mut held = HashMap::new();
+        let mut absent = Vec::new();
+        for (id, value) in ids.iter().zip(values) {
+            match value {
+                Some(value) => drop(held.insert(id.clone(), Ok(value))),
+                None => absent.push(id),
+            }
+        }
+        // MGET has no answer for a hash or a list either, and such an entry is there all the same.
+        let mut kinds = redis::pipe();
+        for id in &absent {
+            kinds.cmd("TYPE").arg(id);
+        }
+        if !absent.is_empty() {
+            let kinds: Vec<String> = kinds.query_async(&mut connection).await.map_err(|error| outage(&error))?;
+            for (id, kind) in absent.into_iter().zip(kinds) {
+                if kind != "none" && kind != "string" {
+                    held.insert(id.clone(), Err(format!("the key holds a {kind}, expected a string")));
+                }
+            }
+        }
+        Ok(held)
     }
 
     async fn connect(&self) -> Result<ConnectionManager, Outage> {
@@ -220,12 +245,16 @@ impl Dictionary {
 }
 
 fn answer<T: DeserializeOwned>(
-    answers: &HashMap<String, Vec<u8>>,
+    answers: &HashMap<String, Held>,
     id: &str,
     read: &mut HashMap<String, Result<Arc<T>, String>>,
     remembered: &Remembered<T>,
 ) -> Entry<T> {
-    let Some(value) = answers.get(id) else { return Entry::Missing };
+    let value = match answers.get(id) {
+        Some(Ok(value)) => value,
+        Some(Err(reason)) => return Entry::Unreadable(reason.clone()),
+        None => return Entry::Missing,
+    };
     let entry = read.entry(id.to_owned()).or_insert_with(|| {
         let entry = serde_json::from_slice(value).map(Arc::new).map_err(|error| error.to_string());
         if let Ok(entry) = &entry {

@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, NaiveDateTime, Utc};
-use ordervault_contracts::source_order::SourceOrder;
+use ordervault_contracts::source_order::{Item, SourceOrder};
 use ordervault_contracts::stg_order as onward;
 use ordervault_contracts::time::Time;
 use ordervault_runtime::fault::RecordFault;
 
-use crate::dictionary::{Entry, Restaurant, User};
+use crate::dictionary::{Dish, Entry, Restaurant, User};
 
 /// An order as it came, and what the dictionary says to it.
 #[derive(Debug)]
 pub struct Order {
     /// The message.
     pub message: SourceOrder,
-    /// The payload, to the letter.
-    pub payload: String,
+    /// The payload, to the letter: a part of the record's value.
+    pub payload: Bytes,
     /// When it was sent; the record's Kafka time where the message does not say.
     pub sent: NaiveDateTime,
     /// The version.
@@ -27,41 +28,66 @@ pub struct Order {
     pub restaurant: Entry<Restaurant>,
 }
 
+/// What the dictionary says of everything that an order names.
+#[derive(Debug)]
+pub struct Named<'o> {
+    /// The user.
+    pub user: &'o User,
+    /// The restaurant.
+    pub restaurant: &'o Restaurant,
+    /// The dish of each line.
+    pub dishes: Vec<&'o Dish>,
+}
+
 impl Order {
     /// An order that the dictionary has not been asked about.
     #[must_use]
-    pub fn new(message: SourceOrder, payload: &str, record_time: DateTime<Utc>) -> Self {
+    pub fn new(message: SourceOrder, payload: Bytes, record_time: DateTime<Utc>) -> Self {
         Self {
             sent: message.sent_dttm.map_or(record_time.naive_utc(), |time| time.0),
             version: message.version().0,
-            payload: payload.to_owned(),
+            payload,
             message,
             user: Entry::Missing,
             restaurant: Entry::Missing,
         }
     }
 
-    /// The message for DDS, or what the dictionary lacks for it.
-    pub fn enriched(&self, now: DateTime<Utc>) -> Result<onward::StgOrder, RecordFault> {
+    /// The payload as text.
+    #[must_use]
+    pub fn payload_text(&self) -> &str {
+        // It is a part of a value that has been read as text.
+        std::str::from_utf8(&self.payload).unwrap_or_default()
+    }
+
+    /// What the dictionary says of everything that the order names, or what it lacks.
+    pub fn named(&self) -> Result<Named<'_>, RecordFault> {
         let payload = &self.message.payload;
         let user = found(&self.user, "user", &payload.user.id)?;
         let restaurant = found(&self.restaurant, "restaurant", &payload.restaurant.id)?;
-        let line = |item: &ordervault_contracts::source_order::Item| {
+        let dish = |item: &Item| {
             let dish = restaurant.dish(&item.id).ok_or_else(|| RecordFault {
                 code: "dish_not_on_menu".to_owned(),
                 message: format!("dish {} is not on the menu of restaurant {}", item.id, payload.restaurant.id),
             })?;
-            let dish = dish.as_ref().map_err(|reason| unreadable("dish", &item.id, reason))?;
-            Ok(onward::Product {
-                id: item.id.clone(),
-                price: Some(item.price.clone()),
-                quantity: Some(item.quantity.clone()),
-                name: dish.name.clone(),
-                category: dish.category.clone(),
-            })
+            dish.as_ref().map_err(|reason| unreadable("dish", &item.id, reason))
+        };
+        Ok(Named { user, restaurant, dishes: payload.order_items.iter().map(dish).collect::<Result<_, _>>()? })
+    }
+
+    /// The message for DDS.
+    #[must_use]
+    pub fn enriched(&self, named: &Named<'_>, now: DateTime<Utc>) -> onward::StgOrder {
+        let payload = &self.message.payload;
+        let line = |(item, dish): (&Item, &&Dish)| onward::Product {
+            id: item.id.clone(),
+            price: Some(item.price.clone()),
+            quantity: Some(item.quantity.clone()),
+            name: dish.name.clone(),
+            category: dish.category.clone(),
         };
         let sent = DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now).naive_utc();
-        Ok(onward::StgOrder {
+        onward::StgOrder {
             object_id: self.message.object_id,
             object_type: onward::OBJECT_TYPE.to_owned(),
             sent_dttm: Some(Time(sent)),
@@ -74,18 +100,18 @@ impl Order {
                 update_ts: Some(Time(self.version)),
                 restaurant: onward::Restaurant {
                     id: payload.restaurant.id.clone(),
-                    name: restaurant.name.clone(),
-                    update_ts: restaurant.update_ts,
+                    name: named.restaurant.name.clone(),
+                    update_ts: named.restaurant.update_ts,
                 },
                 user: onward::User {
                     id: payload.user.id.clone(),
-                    name: user.name.clone(),
-                    login: user.login.clone(),
-                    update_ts: user.update_ts,
+                    name: named.user.name.clone(),
+                    login: named.user.login.clone(),
+                    update_ts: named.user.update_ts,
                 },
-                products: payload.order_items.iter().map(line).collect::<Result<_, _>>()?,
+                products: payload.order_items.iter().zip(&named.dishes).map(line).collect(),
             },
-        })
+        }
     }
 }
 

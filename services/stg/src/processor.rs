@@ -4,7 +4,7 @@ use chrono::Utc;
 use ordervault_contracts::decode::{self, Envelope};
 use ordervault_contracts::source_order::OBJECT_TYPE;
 use ordervault_runtime::fault::{Outage, RecordFault, StoreError};
-use ordervault_runtime::processor::{Decoded, Onward, Processor, Skip};
+use ordervault_runtime::processor::{Decoded, Message, Processor, Skip};
 use ordervault_runtime::record::Record;
 use sqlx::postgres::PgConnection;
 
@@ -31,7 +31,9 @@ impl Processor for StgProcessor {
     fn decode(&self, record: &Record) -> Decoded<Order> {
         let Some(value) = &record.value else { return Decoded::Skip(Skip::NullValue) };
         match decode::read(value, OBJECT_TYPE) {
-            Ok(Envelope::Message { message, payload }) => Decoded::Fact(Order::new(message, payload, record.time)),
+            Ok(Envelope::Message { message, payload }) => {
+                Decoded::Fact(Order::new(message, value.slice_ref(payload.as_bytes()), record.time))
+            }
             Ok(Envelope::OtherType) => Decoded::Skip(Skip::OtherType),
             Ok(Envelope::NoPayload) => Decoded::Skip(Skip::NoPayload),
             Err(fault) => Decoded::Reject(RecordFault { code: fault.code, message: fault.message }),
@@ -42,17 +44,18 @@ impl Processor for StgProcessor {
         self.dictionary.look_up(orders).await
     }
 
+    fn lacking(&self, order: &Order) -> Option<RecordFault> {
+        order.named().err()
+    }
+
     async fn apply(&self, tx: &mut PgConnection, orders: &[&Order]) -> Result<(), StoreError> {
         store::apply(tx, orders).await
     }
 
-    fn onward(&self, order: &Order) -> Onward {
-        let message = match order.enriched(Utc::now()) {
-            Ok(message) => message,
-            Err(lacking) => return Onward::Wait(lacking),
-        };
-        match serde_json::to_vec(&message) {
-            Ok(payload) => Onward::Publish { key: order.message.object_id.to_string(), payload },
+    fn onward(&self, order: &Order) -> Option<Message> {
+        let named = order.named().ok()?;
+        match serde_json::to_vec(&order.enriched(&named, Utc::now())) {
+            Ok(payload) => Some(Message { key: order.message.object_id.to_string(), payload }),
             // Text, numbers and times can always be written as JSON.
             Err(error) => unreachable!("an order is always JSON: {error}"),
         }

@@ -8,6 +8,10 @@ use sqlx::postgres::PgConnection;
 
 use crate::domain::Order;
 
+/// Rows of one statement. Each connection keeps a buffer as large as the largest statement that it ever sent, and the
+/// payloads make these rows large.
+const ROWS_AT_ONCE: usize = 500;
+
 /// Writes a batch. Of equal versions the record processed later wins.
 pub async fn apply(tx: &mut PgConnection, orders: &[&Order]) -> Result<(), StoreError> {
     let mut newest: BTreeMap<i64, &Order> = BTreeMap::new();
@@ -17,6 +21,14 @@ pub async fn apply(tx: &mut PgConnection, orders: &[&Order]) -> Result<(), Store
             *held = order;
         }
     }
+    let newest: Vec<(i64, &Order)> = newest.into_iter().collect();
+    for rows in newest.chunks(ROWS_AT_ONCE) {
+        write(tx, rows).await?;
+    }
+    Ok(())
+}
+
+async fn write(tx: &mut PgConnection, rows: &[(i64, &Order)]) -> Result<(), StoreError> {
     sqlx::query(
         "insert into stg.order_events as e (object_id, object_type, sent_dttm, payload, version) \
          select id, $5, sent, payload::json, version \
@@ -26,10 +38,10 @@ pub async fn apply(tx: &mut PgConnection, orders: &[&Order]) -> Result<(), Store
              version = excluded.version \
          where coalesce(e.version, e.sent_dttm) <= excluded.version",
     )
-    .bind(newest.keys().copied().collect::<Vec<_>>())
-    .bind(newest.values().map(|order| order.sent).collect::<Vec<_>>())
-    .bind(newest.values().map(|order| order.payload.as_str()).collect::<Vec<_>>())
-    .bind(newest.values().map(|order| order.version).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.0).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.1.sent).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.1.payload_text()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.1.version).collect::<Vec<_>>())
     .bind(OBJECT_TYPE)
     .execute(tx)
     .await?;

@@ -32,11 +32,11 @@ pub struct RuntimeConfig {
 pub struct Limits {
     /// Records of one batch at the most.
     pub batch_records: usize,
-    /// Bytes of one batch at the most, but for a single larger record.
+    /// A batch that holds so many bytes takes no further record.
     pub batch_bytes: usize,
-    /// Records that wait in memory for their batch, over all partitions, at the most.
+    /// Records of a partition that wait in memory for their batch: no more are fetched when there are so many.
     pub buffer_records: usize,
-    /// Bytes that wait in memory for their batch, over all partitions, at the most.
+    /// Bytes of a partition that wait in memory for their batch: no more are fetched when there are so many.
     pub buffer_bytes: usize,
     /// Batches that are worked at once, each on a connection and a partition of its own.
     pub batches_at_once: usize,
@@ -64,10 +64,10 @@ impl Limits {
             let takes = format!("a whole number from 1 to {most}");
             settings.or(name, default, &takes, |text| text.parse().ok().filter(|n| (1..=most).contains(n)))
         };
-        let batch_records = count("BATCH_MAX_RECORDS", 4_000, 100_000);
-        let batch_bytes = count("BATCH_MAX_BYTES", 4 << 20, 1 << 30);
-        let buffer_records = count("BUFFER_MAX_RECORDS", 16_000, 1_000_000);
-        let buffer_bytes = count("BUFFER_MAX_BYTES", 12 << 20, 1 << 32);
+        let batch_records = count("BATCH_MAX_RECORDS", 2_000, 100_000);
+        let batch_bytes = count("BATCH_MAX_BYTES", 2 << 20, 1 << 30);
+        let buffer_records = count("BUFFER_MAX_RECORDS", 4_000, 1_000_000);
+        let buffer_bytes = count("BUFFER_MAX_BYTES", 3 << 19, 1 << 30);
         let batches_at_once = count("BATCHES_AT_ONCE", 3, 64);
         Some(Self {
             batch_records: batch_records?,

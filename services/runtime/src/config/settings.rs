@@ -42,8 +42,9 @@ impl Settings {
     /// Settings of this process: the environment over the file that `ORDERVAULT_CONFIG` names.
     #[must_use]
     pub fn of_process() -> Self {
+        // A value that is not UTF-8 is read with marks in the places of what is not, which no setting but a secret takes.
         let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
             .collect();
         Self::of(environment)
     }

@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::config::KafkaConfig;
+use crate::config::{KafkaConfig, Limits};
 
 /// The consumer with its context.
 pub type Client = StreamConsumer<Events>;
@@ -18,7 +18,7 @@ pub type Client = StreamConsumer<Events>;
 /// What the client tells the loop, in the order in which it happened.
 #[derive(Debug)]
 pub enum Event {
-    /// These partitions are ours; their records follow.
+    /// These partitions are ours; their records come once they are taken over.
     Assigned(Vec<i32>),
     /// These are to be handed back once what is in flight has come to its end.
     Revoked {
@@ -38,7 +38,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// From now on nobody drains what is in flight: partitions are handed back at once.
+    /// From now on nobody takes partitions over or drains what is in flight: they come and go at once.
     pub fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
     }
@@ -64,11 +64,15 @@ impl ConsumerContext for Events {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let partitions: Vec<i32> = list.elements().iter().map(|element| element.partition()).collect();
         let done = match err {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                self.tell(Event::Assigned(partitions));
+            // At the end nobody is there to take partitions over, nor to drain them.
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS if self.closing.load(Ordering::SeqCst) => {
                 consumer.incremental_assign(list)
             }
             _ if self.closing.load(Ordering::SeqCst) => consumer.incremental_unassign(list),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.tell(Event::Assigned(partitions));
+                Ok(())
+            }
             _ => {
                 self.tell(Event::Revoked { partitions, lost: consumer.assignment_lost() });
                 Ok(())
@@ -81,7 +85,7 @@ impl ConsumerContext for Events {
 }
 
 /// A consumer that has subscribed to the layer's topic.
-pub fn subscribe(config: &KafkaConfig, events: UnboundedSender<Event>) -> KafkaResult<Client> {
+pub fn subscribe(config: &KafkaConfig, limits: &Limits, events: UnboundedSender<Event>) -> KafkaResult<Client> {
     let client: Client = config
         .client()
         .set("group.id", &config.group)
@@ -92,10 +96,17 @@ pub fn subscribe(config: &KafkaConfig, events: UnboundedSender<Event>) -> KafkaR
         // A killed member's partitions go to another within this time.
         .set("session.timeout.ms", "10000")
         .set("heartbeat.interval.ms", "2000")
-        // The client's own buffer; what is beyond it waits on the broker.
-        .set("queued.min.messages", "5000")
-        .set("queued.max.messages.kbytes", "6144")
-        .set("fetch.queue.backoff.ms", "10")
+        // The client's queues, one a partition; what is beyond their bounds waits on the broker.
+        .set("queued.min.messages", limits.buffer_records.to_string())
+        .set("queued.max.messages.kbytes", (limits.buffer_bytes >> 10).max(1).to_string())
+        // As soon as a batch is taken there is room for more.
+        .set("fetch.queue.backoff.ms", "5")
+        // An answer is held whole in memory, and comes on top of the bounds.
+        .set("fetch.message.max.bytes", "524288")
+        .set("fetch.max.bytes", "10485760")
+        // A partition has to wait for the request that is under way, and that waits for records of the others: half a
+        // second by default, in which a backlog would lie still.
+        .set("fetch.wait.max.ms", "100")
         .create_with_context(Events { events, closing: AtomicBool::new(false) })?;
     client.subscribe(&[&config.source_topic])?;
     Ok(client)

@@ -10,9 +10,9 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::KafkaResult;
 use tokio::task::JoinHandle;
 
+use super::Consumer;
 use super::client::{self, Client};
 use super::partition::Partition;
-use super::{BTreeMap, Consumer};
 use crate::metrics::Stage;
 use crate::processor::Processor;
 
@@ -78,32 +78,7 @@ impl<P: Processor> Consumer<P> {
         }
     }
 
-    /// Hands back revoked partitions with nothing in flight, after their last commit.
-    pub(super) fn hand_back_idle(&mut self) {
-        let idle = |partition: &Partition| partition.revoked && partition.in_flight.is_none();
-        if self.commits.is_under_way() || !self.partitions.values().any(idle) {
-            return;
-        }
-        let frontiers = self.to_commit();
-        if !frontiers.is_empty() {
-            // Not waited for: the client sends it before it lets go of the partitions. Where it fails, their next
-            // owner does the last batch again.
-            let list = client::list_of(&self.topic, frontiers);
-            if let Err(error) = self.client.commit(&list, CommitMode::Async) {
-                tracing::warn!(%error, "offsets not committed");
-            }
-        }
-        let (back, kept): (BTreeMap<i32, Partition>, _) =
-            std::mem::take(&mut self.partitions).into_iter().partition(|(_, held)| idle(held));
-        self.partitions = kept;
-        let list = client::list_of(&self.topic, back.keys().map(|id| (*id, None)));
-        if let Err(error) = self.client.incremental_unassign(&list) {
-            tracing::warn!(%error, "partitions could not be handed back");
-        }
-        tracing::info!(partitions = ?back.keys().collect::<Vec<_>>(), "partitions handed back");
-    }
-
-    fn to_commit(&self) -> Vec<(i32, Option<i64>)> {
+    pub(super) fn to_commit(&self) -> Vec<(i32, Option<i64>)> {
         let frontier = |(id, held): (&i32, &Partition)| held.to_commit().map(|frontier| (*id, Some(frontier)));
         self.partitions.iter().filter_map(frontier).collect()
     }

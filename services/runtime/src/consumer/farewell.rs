@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rdkafka::consumer::{CommitMode, Consumer as _};
+use tokio::task::JoinHandle;
 
-use super::partition::Partition;
-use super::{Consumer, DRAIN, client, end_in_flight};
+use super::{Consumer, DRAIN, client};
 use crate::fault::Dependency;
 use crate::processor::Processor;
 
@@ -15,23 +16,26 @@ const FAREWELL: Duration = Duration::from_secs(3);
 impl<P: Processor> Consumer<P> {
     pub(super) async fn farewell(mut self) {
         let deadline = tokio::time::Instant::now() + DRAIN;
-        while self.commits.is_under_way() || self.partitions.values().any(|held| held.in_flight.is_some()) {
+        while self.commits.is_under_way()
+            || self.partitions.values().any(|held| !held.ended && !held.task.is_finished())
+        {
+            // Also those of partitions that came while others ended.
+            self.partitions.values().for_each(|held| held.stop.cancel());
             tokio::select! {
-                Some(done) = self.done.recv() => self.on_done(&done),
+                biased;
                 Some(event) = self.events.recv() => self.on_event(event),
+                Some(report) = self.reports.recv() => self.on_report(report),
                 answer = self.commits.answer() => self.on_commit(answer),
-                // Polling keeps the membership; what it brings is for the next owner.
+                () = tokio::time::sleep_until(deadline) => break,
+                // Polling keeps the membership.
                 _ = self.client.recv() => {}
-                () = tokio::time::sleep_until(deadline) => {
-                    self.partitions.values_mut().for_each(end_in_flight);
-                    break;
-                }
             }
         }
         // What was asked back while the batches ended is not to hold up the leaving.
-        self.hand_back_idle();
-        let frontier = |(id, held): (&i32, &Partition)| held.to_commit().map(|frontier| (*id, Some(frontier)));
-        let list = client::list_of(&self.topic, self.partitions.iter().filter_map(frontier));
+        self.hand_back_ended();
+        let list = client::list_of(&self.topic, self.to_commit());
+        // The workers hold the client by their queues.
+        join_all(self.drop_workers()).await;
         let client = self.client;
         let leave = tokio::task::spawn_blocking(move || {
             if list.count() > 0
@@ -46,5 +50,16 @@ impl<P: Processor> Consumer<P> {
             tracing::warn!("the broker did not answer the farewell; the group will notice by itself");
         }
         self.road.health.forget(Dependency::Kafka.name());
+    }
+
+    /// Ends every worker at once; what they had in flight will be done again. Their tasks are over a moment later.
+    pub(super) fn drop_workers(&mut self) -> Vec<JoinHandle<()>> {
+        let workers = std::mem::take(&mut self.partitions).into_values().map(|held| {
+            if !held.ended {
+                held.task.abort();
+            }
+            held.task
+        });
+        workers.collect()
     }
 }

@@ -7,7 +7,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{Consumer, client, end_in_flight};
+use super::{Consumer, client};
 use crate::fault::Dependency;
 use crate::processor::Processor;
 
@@ -41,13 +41,19 @@ impl<P: Processor> Consumer<P> {
 
     /// An error that came where a record might have. Those of the connection were told beside the records as well,
     /// and with a better reason.
-    pub(super) fn on_message_error(&mut self, error: &KafkaError) {
+    pub(super) fn on_client_error(&mut self, error: &KafkaError) {
         use RDKafkaErrorCode as C;
         match error {
             KafkaError::MessageConsumptionFatal(_) => self.rejoin(),
             _ if matches!(error.rdkafka_error_code(), Some(C::Authentication | C::SSL)) => {}
             _ => self.on_trouble(error, &error.to_string()),
         }
+    }
+
+    /// A record that did not come by its partition's queue has been missed by its worker, which may be past it.
+    pub(super) fn on_stray_record(&mut self, partition: i32) {
+        tracing::error!(partition, "a record came outside its partition's queue");
+        self.rejoin();
     }
 
     /// The broker has given us partitions or records: whatever it was, it is over.
@@ -66,15 +72,18 @@ impl<P: Processor> Consumer<P> {
     /// A client beyond repair is replaced; everything that is not committed is read again.
     fn rejoin(&mut self) {
         let (tell, events) = unbounded_channel();
-        match client::subscribe(&self.config, tell) {
+        match client::subscribe(&self.config, &self.limits, tell) {
             Ok(client) => {
                 tracing::warn!("the client is beyond repair and is replaced");
-                self.partitions.values_mut().for_each(end_in_flight);
-                self.partitions.clear();
+                let workers = self.drop_workers();
                 self.events = events;
                 let old = std::mem::replace(&mut self.client, Arc::new(client));
                 old.context().close();
-                drop(tokio::task::spawn_blocking(move || drop(old)));
+                tokio::spawn(async move {
+                    // The workers hold the old client by their queues, and its end blocks.
+                    futures_util::future::join_all(workers).await;
+                    drop(tokio::task::spawn_blocking(move || drop(old)));
+                });
             }
             Err(error) => tracing::error!(%error, "the consumer could not be made anew"),
         }

@@ -16,9 +16,12 @@ use crate::dead_letter::{self, DeadLetter, Status};
 use crate::fault::{self, Dependency, Fault, Outage};
 use crate::health::Health;
 use crate::metrics::{Metrics, Stage};
-use crate::processor::{Decoded, Onward, Processor};
+use crate::processor::{Decoded, Processor};
 use crate::publisher::{Outgoing, Publisher};
 use crate::record::Record;
+
+/// Messages that are made and sent before the next ones are.
+const MESSAGES_AT_ONCE: usize = 500;
 
 /// Everything that a batch meets on its way.
 pub struct Road<P> {
@@ -57,42 +60,47 @@ impl<P: Processor> Road<P> {
     /// all that it did may be done again.
     pub async fn travel(&self, records: &[Record], origin: Origin, watcher: &str) {
         self.metrics.batch_records.observe(crate::metrics::as_f64(records.len()));
-        let started = Instant::now();
+        let began = Instant::now();
+        let started = began;
         let Judged { mut facts, sources, mut letters } = self.judge(records);
         self.metrics.took(Stage::Decode, started);
 
         let started = Instant::now();
         self.enrich(&mut facts, watcher).await;
-        let onward: Vec<Onward> = facts.iter().map(|fact| self.processor.onward(fact)).collect();
-        for (&record, onward) in sources.iter().zip(&onward) {
-            if let Onward::Wait(fault) = onward {
-                letters.push(DeadLetter { record, fault: fault.clone(), status: Status::Waiting });
+        for (&record, fact) in sources.iter().zip(&facts) {
+            if let Some(fault) = self.processor.lacking(fact) {
+                letters.push(DeadLetter { record, fault, status: Status::Waiting });
             }
         }
         self.metrics.took(Stage::Enrich, started);
 
         let started = Instant::now();
         let unresolved = self.store(records, &facts, &sources, &mut letters, origin, watcher).await;
-        drop(facts);
         self.metrics.took(Stage::Database, started);
 
         let started = Instant::now();
         let failed = offsets(&letters);
-        let messages = sources.iter().zip(onward).filter_map(|(&source, onward)| match onward {
-            Onward::Publish { key, payload } => Some(Outgoing { source, key, payload }),
-            Onward::Wait(_) | Onward::Nothing => None,
-        });
-        let messages: Vec<Outgoing<'_>> = messages.filter(|message| !failed.contains(&message.source.offset)).collect();
-        letters.extend(self.publish(&messages, watcher).await);
+        let good = sources.iter().copied().zip(&facts).filter(|(record, _)| !failed.contains(&record.offset));
+        letters.extend(self.publish(&good.collect::<Vec<_>>(), watcher).await);
         self.metrics.took(Stage::Publish, started);
 
         let failed = offsets(&letters);
-        for record in sources {
-            if unresolved.contains(&record.offset) && !failed.contains(&record.offset) {
-                self.until_done(watcher, || self.attempt_resolve(record)).await;
-            }
+        let resolved: Vec<&Record> = sources
+            .into_iter()
+            .filter(|record| unresolved.contains(&record.offset) && !failed.contains(&record.offset))
+            .collect();
+        if !resolved.is_empty() {
+            self.until_done(watcher, || self.attempt_resolve(&resolved)).await;
         }
         self.count(records, &letters);
+        tracing::debug!(
+            batch = watcher,
+            records = records.len(),
+            first = records.first().map(|record| record.offset),
+            dead_letters = letters.len(),
+            seconds = began.elapsed().as_secs_f64(),
+            "done"
+        );
     }
 
     fn judge<'r>(&self, records: &'r [Record]) -> Judged<'r, P::Fact> {
@@ -129,12 +137,22 @@ impl<P: Processor> Road<P> {
     }
 
     /// Sends onward; what the broker will never take becomes a dead letter, which is stored when this returns.
-    async fn publish<'r>(&self, messages: &[Outgoing<'r>], watcher: &str) -> Vec<DeadLetter<'r>> {
-        let Some(publisher) = self.publisher.as_ref().filter(|_| !messages.is_empty()) else { return Vec::new() };
-        let refused = self.until_done(watcher, || publisher.publish(messages)).await;
-        let letter =
-            |(place, fault): (usize, _)| DeadLetter { record: messages[place].source, fault, status: Status::Open };
-        let letters: Vec<DeadLetter<'_>> = refused.into_iter().map(letter).collect();
+    async fn publish<'r>(&self, good: &[(&'r Record, &P::Fact)], watcher: &str) -> Vec<DeadLetter<'r>> {
+        let Some(publisher) = &self.publisher else { return Vec::new() };
+        let mut letters = Vec::new();
+        // In portions, so that the messages of a large batch are not in memory all at once.
+        for portion in good.chunks(MESSAGES_AT_ONCE) {
+            let outgoing = |(source, fact): &(&'r Record, &P::Fact)| {
+                self.processor.onward(fact).map(|message| Outgoing { source, message })
+            };
+            let messages: Vec<Outgoing<'r>> = portion.iter().filter_map(outgoing).collect();
+            let refused = self.until_done(watcher, || publisher.publish(&messages)).await;
+            letters.extend(refused.into_iter().map(|(place, fault)| DeadLetter {
+                record: messages[place].source,
+                fault,
+                status: Status::Open,
+            }));
+        }
         if !letters.is_empty() {
             self.until_done(watcher, || self.attempt_letters(&letters)).await;
         }
@@ -150,8 +168,8 @@ impl<P: Processor> Road<P> {
         stored.await.map_err(|error| as_outage(&error))
     }
 
-    async fn attempt_resolve(&self, record: &Record) -> Result<(), Outage> {
-        dead_letter::resolve(self.database.pool(), self.layer, record).await.map_err(|error| as_outage(&error))
+    async fn attempt_resolve(&self, records: &[&Record]) -> Result<(), Outage> {
+        dead_letter::resolve(self.database.pool(), self.layer, records).await.map_err(|error| as_outage(&error))
     }
 
     fn count(&self, records: &[Record], letters: &[DeadLetter<'_>]) {

@@ -25,7 +25,7 @@ impl<P: Processor> Road<P> {
         let mut to_apply = all.as_slice();
         let mut backoff = Backoff::for_outages();
         loop {
-            match self.attempt(self.transaction(records, to_apply, letters, origin)).await {
+            match self.attempt(self.prepared_transaction(records, to_apply, letters, origin)).await {
                 Ok(unresolved) => {
                     self.well(Dependency::Postgres, watcher);
                     return unresolved.into_iter().collect();
@@ -42,6 +42,19 @@ impl<P: Processor> Road<P> {
                 }
             }
         }
+    }
+
+    async fn prepared_transaction(
+        &self,
+        records: &[Record],
+        facts: &[&P::Fact],
+        letters: &[DeadLetter<'_>],
+        origin: Origin,
+    ) -> Result<Vec<i64>, StoreError> {
+        if !facts.is_empty() {
+            self.processor.prepare(self.database.pool(), facts).await?;
+        }
+        self.transaction(records, facts, letters, origin).await
     }
 
     async fn transaction(
@@ -94,6 +107,7 @@ impl<P: Processor> Road<P> {
     }
 
     async fn rows_alone(&self, facts: &[&P::Fact]) -> Result<(), StoreError> {
+        self.processor.prepare(self.database.pool(), facts).await?;
         let mut tx = self.database.pool().begin().await?;
         self.processor.apply(&mut tx, facts).await?;
         tx.commit().await.map_err(StoreError::from)

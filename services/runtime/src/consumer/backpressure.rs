@@ -1,0 +1,42 @@
+//! Backpressure: what the client holds of a partition that is not being worked.
+//!
+//! The client fetches no more of a partition whose queue has reached its bounds, in records and in bytes, and goes on
+//! as soon as a batch is taken from it. A pause is for longer halts: it makes the client let go of what it holds,
+//! and a fetch takes up to a second to get going after it.
+
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer as _;
+
+use super::{Consumer, client};
+use crate::desired_state::DesiredState;
+use crate::processor::Processor;
+
+/// A batch that takes so long waits for the surroundings.
+const HALTED: Duration = Duration::from_secs(5);
+
+impl<P: Processor> Consumer<P> {
+    /// Pauses the fetch of partitions whose batch does not come to an end, and of all while the layer is paused.
+    /// Polling goes on all the while.
+    pub(super) fn bound_fetch(&mut self) {
+        let layer_paused = *self.desired.borrow() != DesiredState::Running;
+        let (mut pause, mut resume) = (Vec::new(), Vec::new());
+        for (id, partition) in &mut self.partitions {
+            let halted = layer_paused || partition.busy_since.is_some_and(|since| since.elapsed() > HALTED);
+            if halted != partition.fetch_paused {
+                partition.fetch_paused = halted;
+                if halted { &mut pause } else { &mut resume }.push((*id, None));
+            }
+        }
+        if !pause.is_empty()
+            && let Err(error) = self.client.pause(&client::list_of(&self.topic, pause))
+        {
+            tracing::warn!(%error, "the fetch could not be paused");
+        }
+        if !resume.is_empty()
+            && let Err(error) = self.client.resume(&client::list_of(&self.topic, resume))
+        {
+            tracing::warn!(%error, "the fetch could not be resumed");
+        }
+    }
+}

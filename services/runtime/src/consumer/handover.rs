@@ -1,0 +1,98 @@
+//! Partitions that come and go: each comes with a worker, and goes once the worker has ended.
+
+use std::sync::Arc;
+
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use tokio_util::sync::CancellationToken;
+
+use super::partition::Partition;
+use super::{BTreeMap, Consumer, DRAIN, Worker, client, watcher};
+use crate::processor::Processor;
+
+impl<P: Processor> Consumer<P> {
+    /// Gives each partition a queue and a worker, and has the client begin to fetch.
+    pub(super) fn take_over(&mut self, partitions: Vec<i32>) {
+        tracing::info!(?partitions, "partitions assigned");
+        self.over_trouble();
+        for id in &partitions {
+            // The queue is split off before the first record can come, so that none comes by another way.
+            let Some(queue) = self.client.split_partition_queue(&self.topic, *id) else {
+                tracing::error!(partition = id, "the client has no queue for an assigned partition");
+                continue;
+            };
+            self.workers += 1;
+            let stop = CancellationToken::new();
+            let worker = Worker {
+                id: self.workers,
+                partition: *id,
+                topic: Arc::clone(&self.topic),
+                queue,
+                limits: self.limits,
+                road: Arc::clone(&self.road),
+                desired: self.desired.clone(),
+                turns: Arc::clone(&self.turns),
+                tell: self.tell.clone(),
+                stop: stop.clone(),
+            };
+            self.partitions.insert(*id, Partition::new(self.workers, tokio::spawn(worker.run()), stop));
+        }
+        let list = client::list_of(&self.topic, partitions.into_iter().map(|id| (id, None)));
+        if let Err(error) = self.client.incremental_assign(&list) {
+            self.on_client_error(&error);
+        }
+        self.count_assigned();
+    }
+
+    /// Has the workers of revoked partitions end. Those of lost ones end at once: somebody else is at work already.
+    pub(super) fn let_go(&mut self, partitions: &[i32], lost: bool) {
+        tracing::info!(?partitions, lost, "partitions revoked");
+        for id in partitions {
+            let Some(held) = self.partitions.get_mut(id) else { continue };
+            held.revoked = true;
+            held.stop.cancel();
+            if lost {
+                held.frontier = None;
+                held.task.abort();
+            } else {
+                // The rebalance waits for us: what does not end by itself in time is dropped.
+                let task = held.task.abort_handle();
+                tokio::spawn(async move {
+                    tokio::time::sleep(DRAIN).await;
+                    task.abort();
+                });
+            }
+        }
+    }
+
+    /// Hands back revoked partitions whose workers have ended, after their last commit.
+    pub(super) fn hand_back_ended(&mut self) {
+        if self.commits.is_under_way() || !self.partitions.values().any(Partition::can_go) {
+            return;
+        }
+        let frontiers = self.to_commit();
+        if !frontiers.is_empty() {
+            // Not waited for: the client sends it before it lets go of the partitions. Where it fails, their next
+            // owner does the last batch again.
+            let list = client::list_of(&self.topic, frontiers);
+            if let Err(error) = self.client.commit(&list, CommitMode::Async) {
+                tracing::warn!(%error, "offsets not committed");
+            }
+        }
+        let (back, kept): (BTreeMap<i32, Partition>, _) =
+            std::mem::take(&mut self.partitions).into_iter().partition(|(_, held)| held.can_go());
+        self.partitions = kept;
+        let list = client::list_of(&self.topic, back.keys().map(|id| (*id, None)));
+        if let Err(error) = self.client.incremental_unassign(&list) {
+            tracing::warn!(%error, "partitions could not be handed back");
+        }
+        for id in back.keys() {
+            self.road.health.forget(&watcher(*id));
+        }
+        tracing::info!(partitions = ?back.keys().collect::<Vec<_>>(), "partitions handed back");
+        self.count_assigned();
+    }
+
+    fn count_assigned(&self) {
+        self.road.metrics.assigned_partitions.set(i64::try_from(self.partitions.len()).unwrap_or(i64::MAX));
+    }
+}
