@@ -16,6 +16,7 @@ pub mod stage;
 pub mod proxy;
 pub mod live;
 pub mod run;
+pub mod bench;
 
 mod error;
 mod timestamp;

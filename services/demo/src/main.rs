@@ -1,15 +1,26 @@
 //! `ordervault-demo run [--once]`: the whole pipeline on private servers, with an independent recount.
+//! `ordervault-demo bench JSON [SECONDS]`: the benchmarks, with what a cold build took where that was measured.
 
+use std::path::Path;
 use std::process::ExitCode;
+
+use ordervault_demo::bench;
+use ordervault_demo::run::{self, Until};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let ended = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["run"] => ordervault_demo::run::run(ordervault_demo::run::Until::Interrupted).await,
-        ["run", "--once"] => ordervault_demo::run::run(ordervault_demo::run::Until::Recounted).await,
+        ["run"] => run::run(Until::Interrupted).await,
+        ["run", "--once"] => run::run(Until::Recounted).await,
+        ["bench", json] => bench::run(Path::new(json), None).await,
+        ["bench", json, seconds] if seconds.parse::<f64>().is_ok() => {
+            bench::run(Path::new(json), seconds.parse().ok()).await
+        }
         _ => {
-            eprintln!("usage: ordervault-demo run [--once]; ./dev demo starts what it needs");
+            eprintln!(
+                "usage: ordervault-demo run [--once] | bench JSON [SECONDS]; ./dev demo and ./dev bench start what they need"
+            );
             return ExitCode::from(64);
         }
     };

@@ -1,0 +1,39 @@
+//! The benchmarks: each figure stands beside the limit or the peer that was measured in the same run.
+//!
+//! ```text
+//! 50,000 orders ─▶ STG ─▶ DDS ─▶ CDM, one layer after the other, each against a raw replay of the rows it wrote
+//!               └▶ all three at once                100 orders a second ─▶ latency                  idle ─▶ CPU
+//! ```
+
+use std::error::Error as StdError;
+use std::path::Path;
+
+mod figures;
+mod process;
+mod drain;
+mod replay;
+mod flow;
+
+pub use figures::{Aim, Figure, Figures};
+
+/// Each measurement is made so often, and its median is told.
+const RUNS: usize = 3;
+
+/// Runs every benchmark, prints the table and writes the same as JSON; says whether every aim is met.
+/// `cold_build_seconds` is what the caller has measured of a release build from nothing, if it has.
+pub async fn run(json: &Path, cold_build_seconds: Option<f64>) -> Result<bool, Box<dyn StdError + Send + Sync>> {
+    let mut figures = Figures::default();
+    for round in 1..=RUNS {
+        println!("round {round} of {RUNS}: one layer after the other");
+        drain::measure(&mut figures).await?;
+        println!("round {round} of {RUNS}: all layers at once");
+        flow::measure(&mut figures).await?;
+    }
+    if let Some(seconds) = cold_build_seconds {
+        figures.note("cold release build", "s", Aim::Below(240.0), seconds);
+    }
+    print!("{figures}");
+    std::fs::write(json, figures.to_json()?)?;
+    println!("the same as JSON: {}", json.display());
+    Ok(figures.all_met())
+}
