@@ -3,107 +3,48 @@
 #![expect(clippy::unwrap_used, reason = "tests may")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ordervault_dds::Dds;
-use ordervault_demo::kafka::{self, Cluster};
+use ordervault_demo::kafka;
 use ordervault_demo::orders::Produced;
-use ordervault_runtime::config::Settings;
-use ordervault_runtime::program::Program as _;
+use ordervault_demo::stage::{Service, Stage, until};
 use serde_json::Value;
-use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, Row as _};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 const VECTORS: &str = include_str!("data/dds_vectors.jsonl");
 const EXISTING: &str = include_str!("data/existing_warehouse.sql");
+const PATIENCE: Duration = Duration::from_mins(1);
 
-fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests by ./dev test"))
+/// The service on a warehouse that holds `existing`, once it has taken the messages and has nothing more to do.
+async fn drained(name: &str, existing: &str, messages: Vec<Vec<u8>>) -> (Stage, Service) {
+    let stage = Stage::build(name, 3).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(existing.to_owned())).execute(&stage.pool).await.unwrap();
+    let messages = messages.into_iter().map(|payload| Produced { key: None, partition: None, payload });
+    stage.produce("dds", messages).await.unwrap();
+    let service = stage.start("dds", &[]).unwrap();
+    until("DDS", PATIENCE, async || Ok((stage.lag("dds").await? == 0).then_some(()))).await.unwrap();
+    (stage, service)
 }
 
-/// A database and topics of the test's own, and the service on them.
-struct Stand {
-    pool: PgPool,
-    cluster: Cluster,
-    source: String,
-    destination: String,
-    shutdown: CancellationToken,
-    service: tokio::task::JoinHandle<std::io::Result<()>>,
+/// What DDS has sent onward.
+async fn onward(stage: &Stage) -> Vec<Value> {
+    let (cluster, topic) = (stage.cluster.clone(), stage.source_topic("cdm"));
+    let read = move || {
+        let mut messages = Vec::new();
+        kafka::read_topic(&cluster, &topic, |record| {
+            messages.push(serde_json::from_slice(record.payload.unwrap()).unwrap());
+        })
+        .unwrap();
+        messages
+    };
+    tokio::task::spawn_blocking(read).await.unwrap()
 }
 
-impl Stand {
-    async fn new(name: &str, existing: &str) -> Self {
-        let unique = format!("{name}_{}_{}", std::process::id(), chrono::Utc::now().timestamp_micros());
-        let options = PgConnectOptions::new()
-            .host(&variable("PG_WAREHOUSE_HOST"))
-            .port(variable("PG_WAREHOUSE_PORT").parse().unwrap())
-            .username(&variable("PG_WAREHOUSE_USER"))
-            .password(&variable("PG_WAREHOUSE_PASSWORD"))
-            .ssl_mode(sqlx::postgres::PgSslMode::Disable);
-        let admin = PgPool::connect_with(options.clone().database("postgres")).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(format!("create database {unique}"))).execute(&admin).await.unwrap();
-        let pool = PgPool::connect_with(options.database(&unique)).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(existing.to_owned())).execute(&pool).await.unwrap();
-
-        let cluster = Cluster { brokers: format!("{}:{}", variable("KAFKA_HOST"), variable("KAFKA_PORT")) };
-        let (source, destination) = (format!("stg-{unique}"), format!("dds-{unique}"));
-        kafka::create_topics(&cluster, &[&source, &destination], 3).await.unwrap();
-        let mut environment: BTreeMap<String, String> = std::env::vars().collect();
-        for (name, value) in [
-            ("PG_WAREHOUSE_DBNAME", &unique),
-            ("KAFKA_SOURCE_TOPIC", &source),
-            ("KAFKA_DESTINATION_TOPIC", &destination),
-            ("KAFKA_CONSUMER_GROUP", &unique),
-        ] {
-            environment.insert(name.to_owned(), value.clone());
-        }
-        let config = Dds::read(&mut Settings::of(environment)).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let shutdown = CancellationToken::new();
-        let service = tokio::spawn(Dds::run(config, listener, shutdown.clone()));
-        Self { pool, cluster, source, destination, shutdown, service }
-    }
-
-    async fn produce(&self, payloads: Vec<Vec<u8>>) {
-        let messages = payloads.into_iter().map(|payload| Produced { key: None, partition: None, payload });
-        kafka::produce(&self.cluster, &self.source, messages, |_| {}).await.unwrap();
-    }
-
-    /// The onward messages, once there are at least `count`.
-    async fn onward(&self, count: usize) -> Vec<Value> {
-        let deadline = Instant::now() + Duration::from_mins(1);
-        loop {
-            let (cluster, topic) = (self.cluster.clone(), self.destination.clone());
-            let read = move || {
-                let mut messages = Vec::new();
-                kafka::read_topic(&cluster, &topic, |record| {
-                    messages.push(serde_json::from_slice(record.payload.unwrap()).unwrap());
-                })
-                .unwrap();
-                messages
-            };
-            let messages = tokio::task::spawn_blocking(read).await.unwrap();
-            if messages.len() >= count {
-                return messages;
-            }
-            assert!(Instant::now() < deadline, "{} of {count} onward messages in time", messages.len());
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    async fn stop(self) {
-        self.shutdown.cancel();
-        self.service.await.unwrap().unwrap();
-    }
-
-    /// A table's rows as JSON texts, without the columns that a vector does not bear.
-    async fn rows(&self, table: &str) -> BTreeSet<String> {
-        let sql = format!("select to_jsonb(t) - 'load_dt' - 'load_src' - 'effective_dt' as row from dds.{table} t");
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.pool).await.unwrap();
-        rows.iter().map(|row| comparable(&row.get::<Value, _>("row"))).collect()
-    }
+/// A table's rows as JSON texts, without the columns that a vector does not bear.
+async fn rows(stage: &Stage, table: &str) -> BTreeSet<String> {
+    let sql = format!("select to_jsonb(t) - 'load_dt' - 'load_src' - 'effective_dt' as row from dds.{table} t");
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&stage.pool).await.unwrap();
+    rows.iter().map(|row| comparable(&row.get::<Value, _>("row"))).collect()
 }
 
 /// Numbers as the column holds them: five digits after the point.
@@ -138,42 +79,36 @@ fn expected(vectors: &[Value]) -> BTreeMap<String, BTreeSet<String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_golden_vector_gives_its_rows_and_its_onward_message() {
     let vectors = vectors();
-    let stand = Stand::new("golden", "").await;
-    stand.produce(messages(&vectors)).await;
-    let onward = stand.onward(vectors.len()).await;
-    for (table, rows) in expected(&vectors) {
-        assert_eq!(stand.rows(&table).await, rows, "{table}");
+    let (stage, service) = drained("golden", "", messages(&vectors)).await;
+    for (table, wanted) in expected(&vectors) {
+        assert_eq!(rows(&stage, &table).await, wanted, "{table}");
     }
     let ours_alone = |mut message: Value| {
         message.as_object_mut().unwrap().remove("sent_dttm");
         message["payload"].as_object_mut().unwrap().remove("update_ts");
         message.to_string()
     };
-    let wanted: BTreeSet<String> = vectors.iter().map(|vector| vector["dds_message"].to_string()).collect();
-    assert_eq!(onward.into_iter().map(ours_alone).collect::<BTreeSet<_>>(), wanted);
-    stand.stop().await;
+    let mut sent: Vec<String> = onward(&stage).await.into_iter().map(ours_alone).collect();
+    let mut wanted: Vec<String> = vectors.iter().map(|vector| vector["dds_message"].to_string()).collect();
+    sent.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(sent, wanted);
+    drop(service);
+    stage.tear_down().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_existing_vault_is_taken_over_and_its_orders_sent_again_change_no_key() {
     let vectors = vectors();
-    let stand = Stand::new("takeover", EXISTING).await;
-    let tables = expected(&vectors);
-    let mut before = BTreeMap::new();
-    for table in tables.keys() {
-        before.insert(table.clone(), stand.rows(table).await);
-    }
-    stand.produce(messages(&vectors)).await;
-    stand.onward(vectors.len()).await;
-    for (table, rows) in tables {
-        let after = stand.rows(&table).await;
-        assert!(before[&table].is_subset(&after), "{table} has lost rows");
-        assert_eq!(after, rows, "{table}");
+    let (stage, service) = drained("takeover", EXISTING, messages(&vectors)).await;
+    for (table, wanted) in expected(&vectors) {
+        assert_eq!(rows(&stage, &table).await, wanted, "{table}");
     }
     let unfilled: i64 = sqlx::query_scalar("select count(*) from dds.s_order_status where effective_dt < '1971-01-01'")
-        .fetch_one(&stand.pool)
+        .fetch_one(&stage.pool)
         .await
         .unwrap();
     assert_eq!(unfilled, 0);
-    stand.stop().await;
+    drop(service);
+    stage.tear_down().await.unwrap();
 }

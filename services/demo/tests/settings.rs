@@ -48,7 +48,7 @@ async fn each_bad_setting_ends_the_program_with_code_64_and_a_line_that_names_it
         let line = said.lines().find(|line| line.starts_with(&format!("{name}: "))).unwrap_or_else(|| panic!("{said}"));
         assert!(line.contains(&format!("held {bad:?}")) && line.contains("takes "), "{line}");
     }
-    for (name, bad) in [("REDIS_PORT", "x"), ("REDIS_TLS", "maybe")] {
+    for (name, bad) in [("REDIS_PORT", "x"), ("REDIS_TLS", "maybe"), ("DICTIONARY_TTL_SECONDS", "31")] {
         let said = refusal(&stage, "stg", &[(name, bad)]).await;
         assert!(said.contains(&format!("{name}: held {bad:?}, takes ")), "{said}");
     }
