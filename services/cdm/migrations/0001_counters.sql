@@ -7,9 +7,9 @@ begin
     foreach counter in array array['user_product_counters', 'user_category_counters', 'restaurant_category_counters'] loop
         if to_regclass('cdm.' || counter) is not null and to_regclass('cdm.order_ledger') is null then
             -- Names of constraints and sequences are unique in a schema, so they make room as well.
-            for renamed in select conname from pg_constraint where conrelid = ('cdm.' || counter)::regclass loop
+            for renamed in select oid, conname from pg_constraint where conrelid = ('cdm.' || counter)::regclass loop
                 execute format('alter table cdm.%I rename constraint %I to %I',
-                               counter, renamed.conname, left('legacy_' || renamed.conname, 63));
+                               counter, renamed.conname, left('legacy_' || renamed.oid || '_' || renamed.conname, 63));
             end loop;
             if to_regclass('cdm.' || counter || '_id_seq') is not null then
                 execute format('alter sequence cdm.%I rename to %I', counter || '_id_seq', 'legacy_' || counter || '_id_seq');
@@ -52,9 +52,12 @@ create table cdm.order_ledger (
     category_ids uuid[] not null
 );
 
--- The newest name of each dish and restaurant, with the version of the dictionary that said so.
+-- The newest name of each dish and restaurant, with the version of the dictionary that said so. Hub keys are made of the
+-- business key alone, so a dish and a restaurant may bear the same one.
 create table cdm.names (
-    id uuid not null primary key,
+    kind text not null check (kind in ('product', 'restaurant')),
+    id uuid not null,
     name varchar not null,
-    version timestamp not null
+    version timestamp not null,
+    primary key (kind, id)
 );

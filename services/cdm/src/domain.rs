@@ -26,6 +26,26 @@ pub struct Contribution {
     pub categories: BTreeSet<Uuid>,
 }
 
+/// What has a name that may change. Hub keys are made of the business key alone, so two kinds may bear the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A dish.
+    Product,
+    /// A restaurant.
+    Restaurant,
+}
+
+impl Kind {
+    /// As it is written in the table.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Product => "product",
+            Self::Restaurant => "restaurant",
+        }
+    }
+}
+
 /// A name of a dish or a restaurant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
@@ -43,7 +63,7 @@ pub struct Order {
     /// What it says.
     pub contribution: Contribution,
     /// The names of its dishes and its restaurant.
-    pub names: Vec<(Uuid, Name)>,
+    pub names: Vec<((Kind, Uuid), Name)>,
     /// The names of its categories, which never change: the key is made of the name.
     pub categories: Vec<(Uuid, String)>,
 }
@@ -67,8 +87,8 @@ impl Order {
         // A dish is as old as its restaurant's entry in the dictionary.
         let dictionary_version = payload.restaurant.update_ts.map_or(version, |time| time.0);
         let name = |name: &String| Name { name: name.clone(), version: dictionary_version };
-        let mut names = vec![(payload.restaurant.id, name(&payload.restaurant.name))];
-        names.extend(payload.products.iter().map(|product| (product.id, name(&product.name))));
+        let mut names = vec![((Kind::Restaurant, payload.restaurant.id), name(&payload.restaurant.name))];
+        names.extend(payload.products.iter().map(|product| ((Kind::Product, product.id), name(&product.name))));
         let categories = payload.products.iter().map(|product| (product.category.id, product.category.name.clone()));
         let contribution = Contribution {
             version,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::object;
 use crate::text::NUL;
 use crate::time::UNREADABLE;
 
@@ -67,7 +68,8 @@ pub fn read<'a, Message: DeserializeOwned>(
         code: "invalid_utf8".to_owned(),
         message: format!("the value is not UTF-8: {error}"),
     })?;
-    let outline: Outline<'a> = serde_json::from_str(text).map_err(|error| not_an_object(&error))?;
+    let outline: Outline<'a> =
+        object::deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|error| not_an_object(&error))?;
     let Some(kind) = outline.object_type else {
         return Err(Malformed { code: "missing:object_type".to_owned(), message: "object_type is missing".to_owned() });
     };

@@ -3,6 +3,7 @@
 //! Unknown fields are ignored everywhere. A field that the replaced services do not send is optional on the way in.
 
 pub mod decode;
+pub mod object;
 pub mod text;
 pub mod number;
 pub mod time;

@@ -1,8 +1,13 @@
 //! A number that keeps its own text: `300.50` stays `300.50`.
 
+use std::borrow::Cow;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+
+/// More digits than any amount has; PostgreSQL takes some ten thousand.
+const LONGEST_DECIMAL: usize = 100;
 
 /// A JSON number as it was written.
 #[derive(Clone, Debug)]
@@ -30,6 +35,17 @@ impl Number {
             return if text == "-0" { "0".to_owned() } else { text.to_owned() };
         }
         python_float(self.as_f64())
+    }
+
+    /// The number as PostgreSQL reads it into a decimal column: its own text, unless that has an exponent or digits
+    /// beyond what PostgreSQL takes.
+    #[must_use]
+    pub fn as_decimal(&self) -> Cow<'_, str> {
+        let text = self.text();
+        if text.contains(['e', 'E']) || text.len() > LONGEST_DECIMAL {
+            return Cow::Owned(self.as_python_prints());
+        }
+        Cow::Borrowed(text)
     }
 
     /// The number as 64 bits hold it.

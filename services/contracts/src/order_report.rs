@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::text;
 use crate::time::Time;
+use crate::{object, text};
 
 /// The kind of message.
 pub const OBJECT_TYPE: &str = "order_report";
@@ -20,6 +20,7 @@ pub struct OrderReport {
     /// Always [`OBJECT_TYPE`].
     pub object_type: String,
     /// The order.
+    #[serde(deserialize_with = "object::deserialize")]
     pub payload: Payload,
 }
 
@@ -37,10 +38,13 @@ pub struct Payload {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub update_ts: Option<Time>,
     /// Where it was ordered.
+    #[serde(deserialize_with = "object::deserialize")]
     pub restaurant: Restaurant,
     /// By whom.
+    #[serde(deserialize_with = "object::deserialize")]
     pub user: User,
     /// What, a line each.
+    #[serde(deserialize_with = "object::list")]
     pub products: Vec<Product>,
 }
 
@@ -79,6 +83,7 @@ pub struct Product {
     #[serde(deserialize_with = "text::deserialize")]
     pub name: String,
     /// The dish's category.
+    #[serde(deserialize_with = "object::deserialize")]
     pub category: Category,
 }
 

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use crate::number::Number;
-use crate::text;
 use crate::time::Time;
+use crate::{object, text};
 
 /// The kind of message.
 pub const OBJECT_TYPE: &str = "order";
@@ -17,6 +17,7 @@ pub struct SourceOrder {
     /// When it was sent.
     pub sent_dttm: Option<Time>,
     /// The order.
+    #[serde(deserialize_with = "object::deserialize")]
     pub payload: Payload,
 }
 
@@ -24,12 +25,15 @@ pub struct SourceOrder {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Payload {
     /// Where it was ordered.
+    #[serde(deserialize_with = "object::deserialize")]
     pub restaurant: Reference,
     /// When.
     pub date: Time,
     /// By whom.
+    #[serde(deserialize_with = "object::deserialize")]
     pub user: Reference,
     /// What.
+    #[serde(deserialize_with = "object::list")]
     pub order_items: Vec<Item>,
     /// For how much.
     pub cost: Number,

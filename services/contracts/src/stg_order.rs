@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::number::Number;
-use crate::text;
 use crate::time::Time;
+use crate::{object, text};
 
 /// The kind of message.
 pub const OBJECT_TYPE: &str = "order";
@@ -12,7 +12,8 @@ pub const OBJECT_TYPE: &str = "order";
 /// The message.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct StgOrder {
-    /// The order's id.
+    /// The order's id; the payload's says the same, and is what is read.
+    #[serde(skip_deserializing)]
     pub object_id: i64,
     /// Always [`OBJECT_TYPE`].
     pub object_type: String,
@@ -20,6 +21,7 @@ pub struct StgOrder {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_dttm: Option<Time>,
     /// The order.
+    #[serde(deserialize_with = "object::deserialize")]
     pub payload: Payload,
 }
 
@@ -41,10 +43,13 @@ pub struct Payload {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub update_ts: Option<Time>,
     /// Where it was ordered.
+    #[serde(deserialize_with = "object::deserialize")]
     pub restaurant: Restaurant,
     /// By whom.
+    #[serde(deserialize_with = "object::deserialize")]
     pub user: User,
     /// What, a line each.
+    #[serde(deserialize_with = "object::list")]
     pub products: Vec<Product>,
 }
 

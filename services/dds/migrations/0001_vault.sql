@@ -51,8 +51,13 @@ create table if not exists dds.s_order_status (
     hk_order_status_pk uuid not null primary key, h_order_pk uuid not null references dds.h_order,
     status varchar not null, load_dt timestamp not null, load_src varchar not null);
 
--- The replaced services knew ids of 32 bits.
-alter table dds.h_order alter column order_id type bigint;
+-- The replaced services knew ids of 32 bits. A column that is wide already is left alone, since views may depend on it.
+do $$ begin
+    if exists (select from pg_attribute where attrelid = 'dds.h_order'::regclass and attname = 'order_id'
+               and atttypid <> 'bigint'::regtype) then
+        alter table dds.h_order alter column order_id type bigint;
+    end if;
+end $$;
 
 -- The newest version at which the source said this. Rows taken over do not know theirs. For an order it is at least
 -- the order's date; for a name any known version is newer, and among the unknown ones the later loaded is current.

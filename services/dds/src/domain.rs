@@ -1,6 +1,7 @@
 //! From a message to what the vault says of it. Pure.
 
 use chrono::{DateTime, NaiveDateTime};
+use ordervault_contracts::number::Number;
 use ordervault_contracts::order_report as report;
 use ordervault_contracts::stg_order::StgOrder;
 use ordervault_contracts::time::Time;
@@ -12,6 +13,9 @@ const NAMESPACE: Uuid = uuid!("7f288a2e-0ad0-4039-8e59-6c9838d87307");
 
 /// Amounts from here on have more digits before the point than `decimal(19,5)` holds.
 const TOO_GREAT: f64 = 1e14;
+
+/// The greatest whole number that `decimal(19,5)` holds, close to which 64 bits are too coarse to judge an amount.
+const GREATEST_WHOLE: &str = "99999999999999";
 
 /// An order with the keys of everything that it names.
 #[derive(Clone, Debug)]
@@ -63,7 +67,7 @@ impl Order {
             if amount.is_negative() {
                 return Err(fault("negative", field, held, "zero or more"));
             }
-            if amount.as_f64() >= TOO_GREAT {
+            if is_too_great(amount) {
                 return Err(fault("out_of_range", field, held, "less than 100000000000000"));
             }
         }
@@ -131,10 +135,42 @@ impl Order {
     }
 }
 
+/// Whether an amount, rounded to five digits after the point, has more than fourteen before it.
+fn is_too_great(amount: &Number) -> bool {
+    match amount.text().split_once('.') {
+        Some((GREATEST_WHOLE, digits)) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
+            digits.starts_with("99999") && digits.as_bytes().get(5).is_some_and(|digit| *digit >= b'5')
+        }
+        _ => amount.as_f64() >= TOO_GREAT,
+    }
+}
+
 fn fault(kind: &str, field: &str, held: &str, expected: &str) -> RecordFault {
     let held: String = held.chars().take(60).collect();
     RecordFault {
         code: format!("{kind}:payload.{field}"),
         message: format!("payload.{field}: held {held}, expected {expected}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_too_great_where_the_column_would_say_so() {
+        for (text, too_great) in [
+            ("99999999999999", false),
+            ("99999999999999.99999", false),
+            ("99999999999999.999994", false),
+            ("99999999999999.999995", true),
+            ("99999999999999.99998999", false),
+            ("100000000000000", true),
+            ("1e14", true),
+            ("1e400", true),
+            ("1e-400", false),
+        ] {
+            assert_eq!(is_too_great(&serde_json::from_str(text).unwrap()), too_great, "{text}");
+        }
     }
 }

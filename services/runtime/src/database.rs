@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migration, Migrator};
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
@@ -14,10 +14,11 @@ use crate::config::PostgresConfig;
 /// Serialises the creation of schemas between replicas and layers that start together.
 const MIGRATION_LOCK: i64 = 0x6f72_6465_7276_6c74;
 
-/// The server ends what nobody waits for any more: a session whose client is gone must not hold its locks.
+/// The server ends what nobody waits for any more: a session whose client is gone must not hold its locks. What is read
+/// after a lock is taken must be what is committed by then, whatever the role's own default is.
 const SESSION_BOUNDS: &str = "set statement_timeout = '60s'; set idle_in_transaction_session_timeout = '60s'; \
      set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; \
-     set client_min_messages = warning";
+     set client_min_messages = warning; set default_transaction_isolation = 'read committed'";
 
 static OPS_MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -96,10 +97,27 @@ async fn create_schema(connection: &mut PgConnection, schema: &str) -> Result<()
 }
 
 async fn run(connection: &mut PgConnection, migrations: &Migrator, table: &str) -> Result<(), sqlx::Error> {
+    if is_up_to_date(connection, migrations, table).await? {
+        return Ok(());
+    }
     let mut migrator = Migrator { migrations: migrations.migrations.clone(), ..Migrator::DEFAULT };
     // A binary one release older finds migrations that it does not know, and still runs on them.
     migrator.set_ignore_missing(true);
     migrator.dangerous_set_table_name(table.to_owned());
     // `run` is generic over what it acquires a connection from, and such a future cannot be spawned.
     migrator.run_direct(None, connection, false).await.map_err(sqlx::Error::from)
+}
+
+/// Whether nothing is left to run: then a role that may use the tables, but not make any, can start the service.
+async fn is_up_to_date(connection: &mut PgConnection, migrations: &Migrator, table: &str) -> Result<bool, sqlx::Error> {
+    let there: bool =
+        sqlx::query_scalar("select to_regclass($1) is not null").bind(table).fetch_one(&mut *connection).await?;
+    if !there {
+        return Ok(false);
+    }
+    // The table's name is one of the layers' own, never input.
+    let sql = format!("select version, checksum from {table} where success");
+    let done: Vec<(i64, Vec<u8>)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    let is_done = |one: &Migration| done.iter().any(|(version, sum)| *version == one.version && **sum == *one.checksum);
+    Ok(migrations.iter().all(is_done))
 }

@@ -129,6 +129,8 @@ pub fn of_sql(error: &sqlx::Error) -> Fault {
 fn of_sqlstate(refusal: &dyn sqlx::error::DatabaseError) -> Fault {
     let state = refusal.code().unwrap_or_default();
     match (state.get(..2).unwrap_or_default(), state.as_ref()) {
+        // A sequence at its end is no fault of the record that comes next.
+        (_, "2200H") => Fault::Outage(Outage::new(Dependency::Postgres, "sqlstate_22", refusal.message())),
         // Data exceptions and integrity violations: the value itself is refused, and will be again.
         ("22" | "23", _)
         // A value too large for an index row, a document nested too deeply: limits that only the record can reach.

@@ -7,17 +7,33 @@ create table if not exists stg.order_events (
     payload     json      not null
 );
 
--- The replaced service knew ids of 32 bits.
-alter table stg.order_events alter column id type bigint, alter column object_id type bigint;
-do $$ begin
-    if to_regclass('stg.order_events_id_seq') is not null then
-        alter sequence stg.order_events_id_seq as bigint;
+-- The replaced service knew ids of 32 bits. A column that is wide already is left alone, since views may depend on it.
+do $$
+declare
+    narrow record;
+    sequence text := pg_get_serial_sequence('stg.order_events', 'id');
+begin
+    for narrow in select attname from pg_attribute
+                  where attrelid = 'stg.order_events'::regclass and attname in ('id', 'object_id')
+                        and atttypid <> 'bigint'::regtype loop
+        execute format('alter table stg.order_events alter column %I type bigint', narrow.attname);
+    end loop;
+    if sequence is not null then
+        execute format('alter sequence %s as bigint', sequence);
     end if;
 end $$;
 
--- The version by which a later arrival is judged; null in rows that a binary one release older has written.
+-- The version by which a later arrival is judged; null in rows that a binary one release older has written. Rows that are
+-- taken over may hold what nobody can read: their time of sending is all that is known of them.
 alter table stg.order_events add column if not exists version timestamp;
-update stg.order_events set version = case
-    when payload ->> 'update_ts' ~ '^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,6})?$' then (payload ->> 'update_ts')::timestamp
-    else sent_dttm end
-where version is null;
+create function pg_temp.version_of(payload json, sent_dttm timestamp) returns timestamp language plpgsql as $$
+begin
+    if payload ->> 'update_ts' ~ '^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,6})?$' then
+        return (payload ->> 'update_ts')::timestamp;
+    end if;
+    return sent_dttm;
+exception when data_exception then
+    return sent_dttm;
+end $$;
+update stg.order_events set version = pg_temp.version_of(payload, sent_dttm) where version is null;
+drop function pg_temp.version_of;

@@ -95,7 +95,11 @@ impl<'de> Deserialize<'de> for Restaurant {
             let id: Id = serde_json::from_str(line.get()).ok()?;
             Some((id.id, serde_json::from_str(line.get()).map_err(|error| error.to_string())))
         };
-        let menu = written.menu.into_iter().filter_map(line).collect();
+        let mut menu = HashMap::new();
+        for (id, dish) in written.menu.into_iter().filter_map(line) {
+            // A dish that stands twice is what its first line says.
+            menu.entry(id).or_insert(dish);
+        }
         Ok(Self { name: written.name, update_ts: written.update_ts_utc, menu })
     }
 }

@@ -1,5 +1,7 @@
 //! Rows of the orders' own: the order, its lines, its user, what it cost, how it stands.
 
+use std::borrow::Cow;
+
 use chrono::NaiveDateTime;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
@@ -14,7 +16,7 @@ pub(super) struct Orders<'o> {
     users: Rows<(Uuid, Uuid)>,
     products: Rows<(Uuid, Uuid)>,
     statuses: Rows<Satellite<&'o str>>,
-    costs: Rows<Satellite<(&'o str, &'o str)>>,
+    costs: Rows<Satellite<(Cow<'o, str>, Cow<'o, str>)>>,
 }
 
 impl<'o> Orders<'o> {
@@ -29,7 +31,7 @@ impl<'o> Orders<'o> {
         let effective = order.version;
         let status = Satellite { hub: keys.order, attributes: payload.status.as_str(), effective, loaded };
         merge(&mut self.statuses, key(&[&id, &payload.status]), status);
-        let amounts = (payload.cost.text(), payload.payment.text());
+        let amounts = (payload.cost.as_decimal(), payload.payment.as_decimal());
         let (cost, payment) = (payload.cost.as_python_prints(), payload.payment.as_python_prints());
         let amounts = Satellite { hub: keys.order, attributes: amounts, effective, loaded };
         merge(&mut self.costs, key(&[&id, &cost, &payment]), amounts);

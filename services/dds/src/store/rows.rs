@@ -20,13 +20,12 @@ pub(super) struct Satellite<A> {
     pub(super) loaded: NaiveDateTime,
 }
 
-/// Keeps one row a key, at its newest version. The time of loading is the later one: within one transaction nobody
-/// has seen the earlier.
-pub(super) fn merge<A>(rows: &mut Rows<Satellite<A>>, key: Uuid, mut row: Satellite<A>) {
-    if let Some(earlier) = rows.get(&key) {
-        row.effective = row.effective.max(earlier.effective);
+/// Keeps one row a key: the one with the newest version, of equal ones the later. Within one transaction nobody has seen
+/// the other.
+pub(super) fn merge<A>(rows: &mut Rows<Satellite<A>>, key: Uuid, row: Satellite<A>) {
+    if rows.get(&key).is_none_or(|held| held.effective <= row.effective) {
+        rows.insert(key, row);
     }
-    rows.insert(key, row);
 }
 
 /// Parameters: keys, business keys, time of loading, source.
@@ -83,16 +82,16 @@ pub(super) async fn write_satellite(
 }
 
 /// The same for a satellite with two attributes.
-pub(super) async fn write_pair_satellite(
+pub(super) async fn write_pair_satellite<A: AsRef<str>>(
     tx: &mut PgConnection,
     sql: &'static str,
-    rows: &Rows<Satellite<(&str, &str)>>,
+    rows: &Rows<Satellite<(A, A)>>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(sql)
         .bind(rows.keys().copied().collect::<Vec<_>>())
         .bind(rows.values().map(|row| row.hub).collect::<Vec<_>>())
-        .bind(rows.values().map(|row| row.attributes.0).collect::<Vec<_>>())
-        .bind(rows.values().map(|row| row.attributes.1).collect::<Vec<_>>())
+        .bind(rows.values().map(|row| row.attributes.0.as_ref()).collect::<Vec<_>>())
+        .bind(rows.values().map(|row| row.attributes.1.as_ref()).collect::<Vec<_>>())
         .bind(rows.values().map(|row| row.effective).collect::<Vec<_>>())
         .bind(rows.values().map(|row| row.loaded).collect::<Vec<_>>())
         .bind(LOAD_SRC)

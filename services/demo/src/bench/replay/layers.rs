@@ -105,7 +105,7 @@ fn vault(table: &str, columns: Columns, condition: &str) -> Table {
 
 fn names() -> Table {
     Table {
-        fetch: "select id, name, version from cdm.names order by 1".to_owned(),
+        fetch: "select kind, id, name, version from cdm.names order by 1, 2".to_owned(),
         write:
             "insert into cdm.names (id, name, version) select * from unnest($1::uuid[], $2::text[], $3::timestamp[])"
                 .to_owned(),
@@ -132,7 +132,7 @@ fn ledger() -> Table {
 fn user_products() -> Table {
     Table {
         fetch: "select user_id, product, name, count(*) from cdm.order_ledger, unnest(product_ids) product \
-                join cdm.names on id = product where order_id = any($1) and status <> 'CANCELLED' \
+                join cdm.names on kind = 'product' and id = product where order_id = any($1) and status <> 'CANCELLED' \
                 group by 1, 2, 3 order by 1, 2"
             .to_owned(),
         write: "insert into cdm.user_product_counters as c (user_id, product_id, product_name, order_cnt) \
@@ -162,7 +162,7 @@ fn user_categories() -> Table {
 fn restaurant_categories() -> Table {
     Table {
         fetch: "select restaurant_id, name, category, category_name, count(*) \
-                from cdm.order_ledger join cdm.names on id = restaurant_id, unnest(category_ids) category \
+                from cdm.order_ledger join cdm.names on kind = 'restaurant' and id = restaurant_id, unnest(category_ids) category \
                 join (select distinct category_id, category_name from cdm.user_category_counters) n \
                     on category_id = category \
                 where order_id = any($1) and status <> 'CANCELLED' group by 1, 2, 3, 4 order by 1, 3"
