@@ -68,8 +68,9 @@ pub fn read<'a, Message: DeserializeOwned>(
         code: "invalid_utf8".to_owned(),
         message: format!("the value is not UTF-8: {error}"),
     })?;
-    let outline: Outline<'a> =
-        object::deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|error| not_an_object(&error))?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let outline: Result<Outline<'a>, _> = object::deserialize(&mut reader);
+    let outline = outline.and_then(|outline| reader.end().map(|()| outline)).map_err(|error| not_an_object(&error))?;
     let Some(kind) = outline.object_type else {
         return Err(Malformed { code: "missing:object_type".to_owned(), message: "object_type is missing".to_owned() });
     };

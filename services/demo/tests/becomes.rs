@@ -81,6 +81,9 @@ fn stg_cases() -> Vec<(Option<Vec<u8>>, Becomes)> {
         (set("/payload", json!([])), Open("wrong_type:payload")),
         (without("/payload/user"), Open("missing:payload.user")),
         (without("/payload/user/id"), Open("missing:payload.user.id")),
+        (set("/payload/user", json!(["u1"])), Open("wrong_type:payload.user")),
+        (set("/payload/order_items", json!([["d1", 120, 5]])), Open("wrong_type:payload.order_items[]")),
+        (text(br#"["order", {}]"#), Open("wrong_type:(record)")),
         (set("/payload/user/id", json!(5)), Open("wrong_type:payload.user.id")),
         (set("/payload/user/id", json!("u\u{0}")), Open("nul_character:payload.user.id")),
         (without("/payload/restaurant/id"), Open("missing:payload.restaurant.id")),
@@ -100,6 +103,7 @@ fn stg_cases() -> Vec<(Option<Vec<u8>>, Becomes)> {
         (set("/payload/order_items/0/id", json!("off the menu")), Waiting("dish_not_on_menu")),
         (set("/payload/user/id", json!("broken")), Waiting("dictionary_unreadable")),
         (set("/payload/restaurant/id", json!("broken")), Waiting("dictionary_unreadable")),
+        (set("/payload/user/id", json!("hash")), Waiting("dictionary_unreadable")),
         (set("/payload/order_items", json!([])), Good),
         (without("/sent_dttm"), Good),
         (set("/sent_dttm", Value::Null), Good),
@@ -125,6 +129,7 @@ fn stg_order() -> Value {
 
 fn dds_cases() -> Vec<(Option<Vec<u8>>, Becomes)> {
     let good = stg_order();
+    let number = |text: &str| Some(good.to_string().replace("\"cost\":600", &format!("\"cost\":{text}")).into_bytes());
     let set = |pointer: &str, value: Value| Some(with(&good, pointer, Some(value)));
     let without = |pointer: &str| Some(with(&good, pointer, None));
     vec![
@@ -136,6 +141,10 @@ fn dds_cases() -> Vec<(Option<Vec<u8>>, Becomes)> {
         (set("/payload/cost", json!(-1)), Open("negative:payload.cost")),
         (set("/payload/payment", json!(-0.5)), Open("negative:payload.payment")),
         (set("/payload/cost", json!(1e15)), Open("out_of_range:payload.cost")),
+        (number("99999999999999.999995"), Open("out_of_range:payload.cost")),
+        (number("99999999999999.99999"), Good),
+        (number("1e-20000"), Good),
+        (without("/object_id"), Good),
         (set("/payload/id", json!("1")), Open("wrong_type:payload.id")),
         (without("/payload/status"), Open("missing:payload.status")),
         (without("/payload/user/name"), Open("missing:payload.user.name")),
@@ -147,8 +156,11 @@ fn dds_cases() -> Vec<(Option<Vec<u8>>, Becomes)> {
     ]
 }
 
+fn id(last: u8) -> String {
+    format!("00000000-0000-5000-8000-0000000000{last:02}")
+}
+
 fn order_report() -> Value {
-    let id = |last: u8| format!("00000000-0000-5000-8000-0000000000{last:02}");
     json!({
         "object_id": id(1), "object_type": "order_report", "sent_dttm": "2023-08-12 06:07:15",
         "payload": {
@@ -171,6 +183,7 @@ fn cdm_cases() -> Vec<(Option<Vec<u8>>, Becomes)> {
         (Some(b"{".to_vec()), Open("invalid_json")),
         (without("/payload/id"), Open("missing:payload.id")),
         (set("/payload/user/id", json!("not a uuid")), Open("wrong_type:payload.user.id")),
+        (set("/payload/products/0/category", json!([id(5), "C"])), Open("wrong_type:payload.products[].category")),
         (without("/payload/products/0/category/id"), Open("missing:payload.products[].category.id")),
         (set("/payload/products/0/name", json!("\u{0}")), Open("nul_character:payload.products[].name")),
         (set("/payload/order_dt", json!("never")), Open("unreadable_time:payload.order_dt")),
@@ -234,6 +247,12 @@ async fn write_dictionary(stage: &mut Stage, prefix: &str) {
     set.arg(format!("{prefix}r1")).arg(restaurant.to_string());
     set.arg(format!("{prefix}broken")).arg("{\"name\": 1}");
     set.query_async::<()>(&mut stage.redis).await.unwrap();
+    redis::cmd("HSET")
+        .arg(format!("{prefix}hash"))
+        .arg(&["name", "U"])
+        .query_async::<()>(&mut stage.redis)
+        .await
+        .unwrap();
 }
 
 /// The cases with this stage's own ids in the dictionary, and an order of its own for each.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ordervault_demo::stage::{LAYERS, Stage};
+use sqlx::AssertSqlSafe;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_of_every_layer_migrate_an_empty_database_at_the_same_moment() {
@@ -20,6 +21,20 @@ async fn two_replicas_of_every_layer_migrate_an_empty_database_at_the_same_momen
     .unwrap();
     assert_eq!(twice, 0);
     drop(services);
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_that_run_at_the_same_moment_all_succeed() {
+    let stage = Stage::build("at_once", 1).await.unwrap();
+    let all = LAYERS.iter().flat_map(|layer| [layer; 4]).map(|layer| {
+        let mut command = stage.command(layer, &[]).unwrap();
+        async move { (layer, command.arg("migrate").output().await.unwrap()) }
+    });
+    // Unlike a service, the command does not try again.
+    for (layer, ended) in futures_util::future::join_all(all).await {
+        assert!(ended.status.success(), "{layer}: {}", String::from_utf8_lossy(&ended.stderr));
+    }
     stage.tear_down().await.unwrap();
 }
 
@@ -54,5 +69,24 @@ async fn healthcheck_says_by_its_exit_code_whether_the_service_beside_it_is_read
     assert_eq!(unanswered.status.code(), Some(1));
     assert!(String::from_utf8(unanswered.stderr).unwrap().contains("127.0.0.1:1 does not answer"));
     drop(service);
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_use_the_tables_but_make_none_can_serve_once_they_are_there() {
+    let stage = Stage::build("grants", 1).await.unwrap();
+    assert!(stage.command("dds", &[]).unwrap().arg("migrate").status().await.unwrap().success());
+    let role = format!("role_{}", stage.name);
+    let grants = format!(
+        "create role {role} login password 'r'; grant usage on schema dds, ops to {role}; \
+         grant select, insert, update, delete on all tables in schema dds, ops to {role}"
+    );
+    sqlx::raw_sql(AssertSqlSafe(grants)).execute(&stage.pool).await.unwrap();
+    let settings = [("PG_WAREHOUSE_USER", role.as_str()), ("PG_WAREHOUSE_PASSWORD", "r")];
+    let service = stage.start("dds", &settings).unwrap();
+    service.ready(Duration::from_mins(1)).await.unwrap();
+    drop(service);
+    let drop_role = format!("drop owned by {role}; drop role {role}");
+    sqlx::raw_sql(AssertSqlSafe(drop_role)).execute(&stage.pool).await.unwrap();
     stage.tear_down().await.unwrap();
 }

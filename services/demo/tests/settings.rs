@@ -87,6 +87,16 @@ async fn a_toml_file_holds_the_same_settings_and_the_environment_wins_over_it() 
     assert!(!said.contains("KAFKA_PORT: "), "the environment's own is good: {said}");
     let said = refusal(&stage, "dds", &[("ORDERVAULT_CONFIG", file), ("KAFKA_PORT", "")]).await;
     assert!(said.contains("KAFKA_PORT: held \"99999\""), "{said}");
+    // A complaint about the file must not quote it.
+    std::fs::write(&path, "PG_WAREHOUSE_PASSWORD = swordfish\n").unwrap();
+    let said = refusal(&stage, "dds", &[("ORDERVAULT_CONFIG", file)]).await;
+    assert!(
+        said.starts_with("ORDERVAULT_CONFIG: ") && said.contains("line 1") && !said.contains("swordfish"),
+        "{said}"
+    );
+    std::fs::write(&path, "PG_WAREHOUSE_SSLMODE = [\"verify-full\"]\n").unwrap();
+    let said = refusal(&stage, "dds", &[("ORDERVAULT_CONFIG", file), ("PG_WAREHOUSE_SSLMODE", "")]).await;
+    assert!(said.starts_with("PG_WAREHOUSE_SSLMODE: "), "{said}");
     std::fs::remove_file(path).unwrap();
     stage.tear_down().await.unwrap();
 }

@@ -121,3 +121,39 @@ async fn a_warehouse_taken_over_keeps_its_keys_and_its_orders_sent_again_give_ri
     drop(services);
     stage.tear_down().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_nobody_can_read_are_taken_over_by_their_time_of_sending() {
+    let stage = Stage::build("takeover_stg", 1).await.unwrap();
+    let table = "create schema stg; create table stg.order_events (id serial primary key, object_id int not null unique, \
+                     object_type varchar not null, sent_dttm timestamp not null, payload json not null); \
+                 create view stg.report as select sent_dttm from stg.order_events";
+    sqlx::raw_sql(table).execute(&stage.pool).await.unwrap();
+    for (id, payload) in [
+        (1, r#"{"update_ts": "2023-02-30 10:00:00"}"#),
+        (2, r#"{"update_ts": "2023-03-01 10:00:00", "name": "\u0000"}"#),
+        (3, r#"{"update_ts": "2023-03-01 10:00:00"}"#),
+    ] {
+        sqlx::query("insert into stg.order_events (object_id, object_type, sent_dttm, payload) values ($1, 'order', '2023-01-01', $2::json)")
+            .bind(id)
+            .bind(payload)
+            .execute(&stage.pool)
+            .await
+            .unwrap();
+    }
+    let migrated = stage.command("stg", &[]).unwrap().arg("migrate").output().await.unwrap();
+    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    let versions: Vec<String> = sqlx::query_scalar("select version::text from stg.order_events order by object_id")
+        .fetch_all(&stage.pool)
+        .await
+        .unwrap();
+    assert_eq!(versions, ["2023-01-01 00:00:00", "2023-01-01 00:00:00", "2023-03-01 10:00:00"]);
+    let narrow: i64 = sqlx::query_scalar(
+        "select count(*) from information_schema.columns where table_schema = 'stg' and data_type = 'integer'",
+    )
+    .fetch_one(&stage.pool)
+    .await
+    .unwrap();
+    assert_eq!(narrow, 0);
+    stage.tear_down().await.unwrap();
+}

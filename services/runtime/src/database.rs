@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use sqlx::migrate::{Migration, Migrator};
-use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use crate::config::PostgresConfig;
@@ -22,45 +22,51 @@ const SESSION_BOUNDS: &str = "set statement_timeout = '60s'; set idle_in_transac
 
 static OPS_MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// The pool, which lets go of connections to a server that turned read-only.
+/// A pool is given up at most so often: the next server needs a moment, too.
+const RECONNECT_EVERY: Duration = Duration::from_secs(5);
+
+/// The pool, which is given up for a new one when its connections lead nowhere.
 #[derive(Clone, Debug)]
 pub struct Database {
-    pool: PgPool,
-    stale_before: Arc<Mutex<Option<Instant>>>,
+    options: PgConnectOptions,
+    connections: u32,
+    present: Arc<Mutex<(PgPool, Instant)>>,
 }
 
 impl Database {
     /// A pool that connects when it is first used.
     #[must_use]
     pub fn new(config: &PostgresConfig, layer: &'static str, connections: u32) -> Self {
-        let stale_before: Arc<Mutex<Option<Instant>>> = Arc::default();
-        let stale = Arc::clone(&stale_before);
-        let pool = PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(Duration::from_secs(10))
-            .test_before_acquire(false)
-            .after_connect(|connection, _| {
-                Box::pin(async move { connection.execute(SESSION_BOUNDS).await.map(|_| ()) })
-            })
-            .before_acquire(move |_, meta| {
-                let stale = *stale.lock().unwrap_or_else(PoisonError::into_inner);
-                let fresh = stale.is_none_or(|before| before.elapsed() > meta.age);
-                Box::pin(async move { Ok(fresh) })
-            })
-            .connect_lazy_with(config.connect_options(&format!("ordervault-{layer}")));
-        Self { pool, stale_before }
+        let options = config.connect_options(&format!("ordervault-{layer}"));
+        let present = Arc::new(Mutex::new((pool(&options, connections), Instant::now())));
+        Self { options, connections, present }
     }
 
-    /// The pool itself.
+    /// The present pool.
     #[must_use]
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+    pub fn pool(&self) -> PgPool {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
-    /// Lets go of every present connection: after a failover they lead to the old server, and new ones to the new.
+    /// Lets go of every connection: after a failover they lead to the old server, and new ones to the new. One that hangs
+    /// would keep its place in its pool for as long as the network lets it, so the pool goes with it.
     pub fn reconnect(&self) {
-        *self.stale_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.1.elapsed() < RECONNECT_EVERY {
+            return;
+        }
+        let (old, _) = std::mem::replace(&mut *present, (pool(&self.options, self.connections), Instant::now()));
+        tokio::spawn(async move { old.close().await });
     }
+}
+
+fn pool(options: &PgConnectOptions, connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION_BOUNDS).await.map(|_| ()) }))
+        .connect_lazy_with(options.clone())
 }
 
 /// Brings `ops` and the layer's own schema up to date. Additive, and safe to run by several replicas at once.

@@ -34,7 +34,10 @@ pub async fn watch_postgres(database: Database, layer: &'static str, health: Arc
                 database.reconnect();
             }
             Ok(Err(error)) => health.fails(check, WATCHER, &error.to_string()),
-            Err(_) => health.fails(check, WATCHER, "no answer within 3 s"),
+            Err(_) => {
+                health.fails(check, WATCHER, "no answer within 3 s");
+                database.reconnect();
+            }
         }
     }
 }
@@ -47,8 +50,8 @@ async fn look_at_postgres(database: &Database, layer: &str, metrics: &Metrics) -
     for (state, count) in [("idle", idle), ("in_use", all.saturating_sub(idle))] {
         metrics.pool_connections.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
-    let read_only: String = sqlx::query_scalar("show transaction_read_only").fetch_one(pool).await?;
-    for (status, count) in dead_letter::count_by_status(pool, layer).await? {
+    let read_only: String = sqlx::query_scalar("show transaction_read_only").fetch_one(&pool).await?;
+    for (status, count) in dead_letter::count_by_status(&pool, layer).await? {
         metrics.dead_letters.with_label_values(&[&status]).set(count);
     }
     Ok(read_only == "on")
@@ -74,6 +77,8 @@ pub fn watch_kafka(config: &KafkaConfig, health: &Health, metrics: &Metrics) -> 
             Ok(()) => health.passes(check, WATCHER),
             Err(reason) => health.fails(check, WATCHER, &reason),
         }
+        // What the client has to say is said by the consumer's own; unheard it would pile up.
+        drop(client.poll(Duration::ZERO));
         std::thread::sleep(EVERY);
     }
 }

@@ -1,12 +1,13 @@
 //! Sends messages onward and waits until Kafka has acknowledged each.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use rdkafka::error::KafkaError;
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use tokio::sync::oneshot;
 
 use crate::config::KafkaConfig;
 use crate::fault::{self, Dependency, Fault, Outage, RecordFault};
@@ -21,17 +22,35 @@ pub struct Outgoing<'r> {
     pub message: Message,
 }
 
+/// What became of one message.
+type Delivery = Result<(), KafkaError>;
+type Producer = BaseProducer<Deliveries>;
+
+/// Tells each message's sender what became of it.
+struct Deliveries;
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = Box<oneshot::Sender<Delivery>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, sender: Self::DeliveryOpaque) {
+        // A sender that is gone has been dropped with its batch, which will be done again.
+        let _ = sender.send(result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone()));
+    }
+}
+
 /// An idempotent producer that waits for all replicas.
 pub struct Publisher {
     config: KafkaConfig,
     topic: String,
-    producer: RwLock<Arc<FutureProducer>>,
+    producer: RwLock<Arc<Producer>>,
 }
 
 impl Publisher {
     /// A producer for the layer's destination.
     pub fn new(config: &KafkaConfig, topic: &str) -> Result<Self, KafkaError> {
-        let producer = RwLock::new(Arc::new(producer(config)?));
+        let producer = RwLock::new(producer(config)?);
         Ok(Self { config: config.clone(), topic: topic.to_owned(), producer })
     }
 
@@ -39,55 +58,103 @@ impl Publisher {
     /// by their place in `messages`.
     pub async fn publish(&self, messages: &[Outgoing<'_>]) -> Result<Vec<(usize, RecordFault)>, Outage> {
         let producer = Arc::clone(&self.producer.read().unwrap_or_else(PoisonError::into_inner));
-        let sends = messages.iter().map(|message| self.send(&producer, message));
+        let sent = self.send_all(&producer, messages).await;
+        if sent.is_err() {
+            self.replace_if_fatal(&producer)?;
+        }
+        sent
+    }
+
+    async fn send_all(
+        &self,
+        producer: &Producer,
+        messages: &[Outgoing<'_>],
+    ) -> Result<Vec<(usize, RecordFault)>, Outage> {
+        let mut deliveries = Vec::with_capacity(messages.len());
+        for message in messages {
+            deliveries.push(self.send(producer, message).await);
+        }
+        let mut suspects = Vec::new();
+        for (place, delivery) in deliveries.into_iter().enumerate() {
+            match delivered(delivery).await {
+                Ok(()) => {}
+                Err(Fault::Record(_)) => suspects.push(place),
+                Err(Fault::Outage(outage)) => return Err(outage),
+            }
+        }
+        // Messages travel in company, and the broker refuses the company whole: only one that is refused alone is at
+        // fault.
         let mut refused = Vec::new();
-        for (place, sent) in join_all(sends).await.into_iter().enumerate() {
-            match sent {
+        for place in suspects {
+            match delivered(self.send(producer, &messages[place]).await).await {
                 Ok(()) => {}
                 Err(Fault::Record(fault)) => refused.push((place, fault)),
-                Err(Fault::Outage(outage)) => {
-                    self.replace_if_fatal(&producer)?;
-                    return Err(outage);
-                }
+                Err(Fault::Outage(outage)) => return Err(outage),
             }
         }
         Ok(refused)
     }
 
-    async fn send(&self, producer: &FutureProducer, outgoing: &Outgoing<'_>) -> Result<(), Fault> {
+    /// Hands a message to the client, waiting while its queue is full.
+    async fn send(
+        &self,
+        producer: &Producer,
+        outgoing: &Outgoing<'_>,
+    ) -> Result<oneshot::Receiver<Delivery>, KafkaError> {
         let source_time = outgoing.source.source_time().timestamp_millis().to_string();
         let traceparent = outgoing.source.header(TRACEPARENT_HEADER).map_or_else(new_traceparent, str::to_owned);
         let headers = OwnedHeaders::new()
             .insert(Header { key: SOURCE_TIME_HEADER, value: Some(&source_time) })
             .insert(Header { key: TRACEPARENT_HEADER, value: Some(&traceparent) });
-        let record = FutureRecord::to(&self.topic)
+        let (sender, delivery) = oneshot::channel();
+        let mut record = BaseRecord::with_opaque_to(&self.topic, Box::new(sender))
             .key(&outgoing.message.key)
             .payload(&outgoing.message.payload)
             .headers(headers);
-        // The queue holds what all batches send at once; a wait for room in it means that the broker does not keep up.
-        let sent = producer.send(record, Duration::from_secs(5)).await;
-        sent.map(|_| ()).map_err(|(error, _)| fault::of_kafka(&error))
+        loop {
+            match producer.send(record) {
+                Ok(()) => return Ok(delivery),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    record = back;
+                    tokio::time::sleep(ROOM_AFTER).await;
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
     }
 
     /// A producer that lost its place in the sequence can never send again; the next attempt needs a new one.
-    fn replace_if_fatal(&self, used: &Arc<FutureProducer>) -> Result<(), Outage> {
-        use rdkafka::producer::Producer as _;
+    fn replace_if_fatal(&self, used: &Arc<Producer>) -> Result<(), Outage> {
         if used.client().fatal_error().is_none() {
             return Ok(());
         }
         let mut present = self.producer.write().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&present, used) {
             tracing::warn!("the producer is beyond repair and is replaced");
-            let fresh = producer(&self.config).map_err(|error| Outage::new(Dependency::Kafka, "client", error))?;
-            *present = Arc::new(fresh);
+            *present = producer(&self.config).map_err(|error| Outage::new(Dependency::Kafka, "client", error))?;
         }
         Ok(())
     }
 }
 
-fn producer(config: &KafkaConfig) -> Result<FutureProducer, KafkaError> {
-    config
-        .client()
+/// How long to stand back when the client's queue is full.
+const ROOM_AFTER: Duration = Duration::from_millis(5);
+
+/// Waits for what becomes of a message that was handed over, or says why it was not.
+async fn delivered(handed_over: Result<oneshot::Receiver<Delivery>, KafkaError>) -> Result<(), Fault> {
+    let delivery = match handed_over {
+        // The client tells of every message, also when it ends.
+        Ok(delivery) => delivery.await.unwrap_or(Err(KafkaError::Canceled)),
+        Err(error) => Err(error),
+    };
+    delivery.map_err(|error| fault::of_kafka(&error))
+}
+
+/// A producer, with a thread that hears what became of its messages. The client's own for futures would do, but its
+/// thread spins for a millisecond in every hundred.
+fn producer(config: &KafkaConfig) -> Result<Arc<Producer>, KafkaError> {
+    let mut settings = config.client();
+    settings
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("compression.type", "lz4")
@@ -95,8 +162,19 @@ fn producer(config: &KafkaConfig) -> Result<FutureProducer, KafkaError> {
         .set("linger.ms", "2")
         .set("message.timeout.ms", "30000")
         .set("message.max.bytes", "10485760")
-        .set("queue.buffering.max.kbytes", "16384")
-        .create()
+        // The queue holds what all batches send at once.
+        .set("queue.buffering.max.kbytes", "16384");
+    let producer = Arc::new(settings.create_with_context::<_, Producer>(Deliveries)?);
+    let weak: Weak<Producer> = Arc::downgrade(&producer);
+    std::thread::Builder::new()
+        .name("deliveries".to_owned())
+        .spawn(move || {
+            while let Some(producer) = weak.upgrade() {
+                producer.poll(Duration::from_secs(1));
+            }
+        })
+        .map_err(|_| KafkaError::Canceled)?;
+    Ok(producer)
 }
 
 fn new_traceparent() -> String {

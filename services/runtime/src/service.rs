@@ -104,7 +104,7 @@ impl<P: Processor> Service<P> {
         let mut watchers = JoinSet::new();
         watchers.spawn(probe::watch_postgres(database, layer, Arc::clone(&health), Arc::clone(&metrics)));
         watchers.spawn(probe::watch_enrichment(Arc::clone(&road)));
-        watchers.spawn(waiting::retry_waiting(road, desired));
+        watchers.spawn(waiting::retry_waiting(Arc::clone(&road), desired));
         let (kafka, health_of_kafka) = (config.kafka.clone(), Arc::clone(&health));
         // A thread of its own, since the client's questions block; it ends with the process.
         std::thread::spawn(move || {
@@ -114,6 +114,8 @@ impl<P: Processor> Service<P> {
         });
         consumer.run(shutdown).await;
         watchers.shutdown().await;
+        // The producer's end blocks; the process does not wait for it.
+        drop(tokio::task::spawn_blocking(move || drop(road)));
     }
 }
 

@@ -12,7 +12,8 @@ use crate::road::{Origin, Road};
 
 const EVERY: Duration = Duration::from_millis(500);
 /// Claimed at once; few enough to be done before the claim ends.
-const AT_ONCE: i64 = 500;
+const AT_ONCE: i64 = 200;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs until it is dropped. A paused layer leaves its waiting records waiting.
 pub async fn retry_waiting<P: Processor>(road: Arc<Road<P>>, desired: DesiredStateReader) {
@@ -22,7 +23,9 @@ pub async fn retry_waiting<P: Processor>(road: Arc<Road<P>>, desired: DesiredSta
             continue;
         }
         // The probe says what is wrong with the database; the next round asks again.
-        let Ok(due) = dead_letter::claim_waiting(road.database.pool(), road.layer, AT_ONCE).await else { continue };
+        let pool = road.database.pool();
+        let claimed = tokio::time::timeout(PATIENCE, dead_letter::claim_waiting(&pool, road.layer, AT_ONCE)).await;
+        let Ok(Ok(due)) = claimed else { continue };
         let mut by_partition: BTreeMap<(Arc<str>, i32), Vec<Record>> = BTreeMap::new();
         for record in due {
             by_partition.entry((Arc::clone(&record.topic), record.partition)).or_default().push(record);

@@ -33,6 +33,11 @@ impl PostgresConfig {
             |text| PgSslMode::from_str(text).ok(),
         );
         let ca = settings.optional("PG_WAREHOUSE_SSLROOTCERT", TAKES_CERTIFICATES, certificates);
+        // As libpq has it: an authority is named in order to be asked.
+        let ssl_mode = ssl_mode.map(|mode| match (mode, &ca) {
+            (PgSslMode::Require, Some(Some(_))) => PgSslMode::VerifyCa,
+            (mode, _) => mode,
+        });
         Some(Self {
             host: host?,
             port: port?,

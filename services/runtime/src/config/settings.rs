@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-use config::{Config, Environment, File, FileFormat, Value};
+use config::{Config, ConfigError, Environment, File, FileFormat, Value, ValueKind};
 
 /// The variable that names the TOML file.
 pub const CONFIG_FILE: &str = "ORDERVAULT_CONFIG";
@@ -67,6 +67,11 @@ impl Settings {
         let environment = Environment::default().source(Some(environment));
         let mut builder = Config::builder();
         for (name, value) in in_file {
+            if matches!(value.kind, ValueKind::Table(_) | ValueKind::Array(_)) {
+                let held = Some("a list or a table in the file".to_owned());
+                faults.push(SettingFault { name: name.to_uppercase(), held, takes: "a single value".to_owned() });
+                continue;
+            }
             // A lower-case name cannot fail to be a key: the file's own parser has taken it as one.
             builder = builder.set_default(name, value).unwrap_or_default();
         }
@@ -162,8 +167,10 @@ impl Settings {
 
 fn read_file(path: &Path) -> Result<BTreeMap<String, Value>, String> {
     let file = File::from(path).format(FileFormat::Toml).required(true);
-    let values = Config::builder().add_source(file).build().map_err(|error| error.to_string())?;
-    let values: BTreeMap<String, Value> = values.try_deserialize().map_err(|error| error.to_string())?;
+    // Only the first line of a complaint: those after it quote the file, and that may be a secret.
+    let said = |error: ConfigError| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let values = Config::builder().add_source(file).build().map_err(said)?;
+    let values: BTreeMap<String, Value> = values.try_deserialize().map_err(said)?;
     Ok(values.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect())
 }
 

@@ -6,8 +6,7 @@ use futures_util::future::join_all;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use tokio::task::JoinHandle;
 
-use super::{Consumer, DRAIN, client};
-use crate::fault::Dependency;
+use super::{Consumer, DRAIN, client, watcher};
 use crate::processor::Processor;
 
 /// For how long the last commit and the leaving of the group may take.
@@ -31,10 +30,12 @@ impl<P: Processor> Consumer<P> {
                 _ = self.client.recv() => {}
             }
         }
-        // What was asked back while the batches ended is not to hold up the leaving.
-        self.hand_back_ended();
+        while let Ok(report) = self.reports.try_recv() {
+            self.on_report(report);
+        }
         let list = client::list_of(&self.topic, self.to_commit());
-        // The workers hold the client by their queues.
+        // What was asked back is not to hold up the leaving, and the workers hold the client by their queues.
+        self.answer_revoked();
         join_all(self.drop_workers()).await;
         let client = self.client;
         let leave = tokio::task::spawn_blocking(move || {
@@ -49,12 +50,23 @@ impl<P: Processor> Consumer<P> {
         if tokio::time::timeout(FAREWELL, leave).await.is_err() {
             tracing::warn!("the broker did not answer the farewell; the group will notice by itself");
         }
-        self.road.health.forget(Dependency::Kafka.name());
+    }
+
+    /// Answers a revocation whose workers have not ended: the client cannot end before it is answered.
+    pub(super) fn answer_revoked(&self) {
+        let revoked = self.partitions.iter().filter(|(_, held)| held.revoked).map(|(id, _)| (*id, None));
+        let list = client::list_of(&self.topic, revoked);
+        if list.count() > 0
+            && let Err(error) = self.client.incremental_unassign(&list)
+        {
+            tracing::warn!(%error, "partitions could not be handed back");
+        }
     }
 
     /// Ends every worker at once; what they had in flight will be done again. Their tasks are over a moment later.
     pub(super) fn drop_workers(&mut self) -> Vec<JoinHandle<()>> {
-        let workers = std::mem::take(&mut self.partitions).into_values().map(|held| {
+        let workers = std::mem::take(&mut self.partitions).into_iter().map(|(id, held)| {
+            self.road.health.forget(&watcher(id));
             if !held.ended {
                 held.task.abort();
             }

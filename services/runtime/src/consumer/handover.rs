@@ -17,7 +17,7 @@ impl<P: Processor> Consumer<P> {
         for id in &partitions {
             // The queue is split off before the first record can come, so that none comes by another way.
             let Some(queue) = self.client.split_partition_queue(&self.topic, *id) else {
-                tracing::error!(partition = id, "the client has no queue for an assigned partition");
+                self.rejoin(&format!("the client has no queue for partition {id}"));
                 continue;
             };
             self.workers += 1;
@@ -37,8 +37,9 @@ impl<P: Processor> Consumer<P> {
             self.partitions.insert(*id, Partition::new(self.workers, tokio::spawn(worker.run()), stop));
         }
         let list = client::list_of(&self.topic, partitions.into_iter().map(|id| (id, None)));
-        if let Err(error) = self.client.incremental_assign(&list) {
-            self.on_client_error(&error);
+        // The client remembers a pause of an earlier assignment.
+        if let Err(error) = self.client.resume(&list).and_then(|()| self.client.incremental_assign(&list)) {
+            self.rejoin(&format!("partitions could not be taken over: {error}"));
         }
         self.count_assigned();
     }
@@ -64,9 +65,11 @@ impl<P: Processor> Consumer<P> {
         }
     }
 
-    /// Hands back revoked partitions whose workers have ended, after their last commit.
+    /// Hands back revoked partitions once all their workers have ended, after their last commit. All at once: to the
+    /// group a part of them is the whole answer, and another member would begin where a worker of ours still works.
     pub(super) fn hand_back_ended(&mut self) {
-        if self.commits.is_under_way() || !self.partitions.values().any(Partition::can_go) {
+        let mut revoked = self.partitions.values().filter(|held| held.revoked).peekable();
+        if self.commits.is_under_way() || revoked.peek().is_none() || !revoked.all(Partition::can_go) {
             return;
         }
         let frontiers = self.to_commit();
@@ -79,16 +82,16 @@ impl<P: Processor> Consumer<P> {
             }
         }
         let (back, kept): (BTreeMap<i32, Partition>, _) =
-            std::mem::take(&mut self.partitions).into_iter().partition(|(_, held)| held.can_go());
+            std::mem::take(&mut self.partitions).into_iter().partition(|(_, held)| held.revoked);
         self.partitions = kept;
-        let list = client::list_of(&self.topic, back.keys().map(|id| (*id, None)));
-        if let Err(error) = self.client.incremental_unassign(&list) {
-            tracing::warn!(%error, "partitions could not be handed back");
-        }
         for id in back.keys() {
             self.road.health.forget(&watcher(*id));
         }
-        tracing::info!(partitions = ?back.keys().collect::<Vec<_>>(), "partitions handed back");
+        let list = client::list_of(&self.topic, back.keys().map(|id| (*id, None)));
+        match self.client.incremental_unassign(&list) {
+            Ok(()) => tracing::info!(partitions = ?back.keys().collect::<Vec<_>>(), "partitions handed back"),
+            Err(error) => self.rejoin(&format!("partitions could not be handed back: {error}")),
+        }
         self.count_assigned();
     }
 

@@ -58,6 +58,11 @@ pub struct Consumer<P> {
     workers: u64,
     commits: Commits,
     trouble: Option<Instant>,
+    /// Why the client is to be replaced.
+    rejoin_for: Option<String>,
+    rejoined: Option<Instant>,
+    /// Turns beyond the usual ones, in the place of those that halted batches keep.
+    lent: usize,
     progress: Instant,
 }
 
@@ -86,6 +91,9 @@ impl<P: Processor> Consumer<P> {
             workers: 0,
             commits: Commits::default(),
             trouble: None,
+            rejoin_for: None,
+            rejoined: None,
+            lent: 0,
             progress: Instant::now(),
         })
     }
@@ -113,6 +121,7 @@ impl<P: Processor> Consumer<P> {
                 None => {}
             }
             self.hand_back_ended();
+            self.lend_turns();
             self.bound_fetch();
         }
         self.farewell().await;
@@ -131,7 +140,7 @@ impl<P: Processor> Consumer<P> {
         // A worker of an earlier assignment says nothing about this one.
         let Some(partition) = self.partitions.get_mut(&id).filter(|held| held.worker == worker) else { return };
         match report {
-            Report::Took { .. } => partition.busy_since = Some(Instant::now()),
+            Report::Began { .. } => partition.busy_since = Some(Instant::now()),
             Report::Done { frontier, .. } => {
                 partition.busy_since = None;
                 partition.frontier = Some(frontier);
@@ -146,6 +155,8 @@ impl<P: Processor> Consumer<P> {
 
     fn on_tick(&mut self) {
         self.expire_trouble();
+        self.look_for_fallen_workers();
+        self.rejoin_if_due();
         // What the broker did not take is told it again.
         self.commit();
         if self.partitions.values().all(|partition| partition.busy_since.is_none()) {

@@ -1,9 +1,12 @@
 //! An assigned partition as the loop sees it: who works it, how far it may be committed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// A batch that takes so long waits for the surroundings.
+const HALTED: Duration = Duration::from_secs(5);
 
 /// A partition that this member holds.
 #[derive(Debug)]
@@ -14,7 +17,7 @@ pub struct Partition {
     pub task: JoinHandle<()>,
     /// Asks the worker to stop once its batch in flight is done.
     pub stop: CancellationToken,
-    /// Since when the worker has records in its hands; `None` while there is nothing to do.
+    /// Since when the worker has had its batch in flight; `None` while it has none.
     pub busy_since: Option<Instant>,
     /// The next offset, below which everything is done; `None` until the first batch is. One batch is in flight at a
     /// time, so what is done is always a contiguous prefix.
@@ -48,6 +51,11 @@ impl Partition {
     /// Whether it can be handed back: nobody touches its queue any more.
     pub fn can_go(&self) -> bool {
         self.revoked && (self.ended || self.task.is_finished())
+    }
+
+    /// Whether its batch waits for the surroundings.
+    pub fn is_halted(&self) -> bool {
+        self.busy_since.is_some_and(|since| since.elapsed() > HALTED)
     }
 
     /// The frontier, where Kafka does not know it yet.

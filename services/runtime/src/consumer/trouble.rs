@@ -7,6 +7,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::mpsc::unbounded_channel;
 
+use super::partition::Partition;
 use super::{Consumer, client};
 use crate::fault::Dependency;
 use crate::processor::Processor;
@@ -14,13 +15,17 @@ use crate::processor::Processor;
 /// Trouble that has not shown itself for so long is over; the client repeats an error at least every 30 s.
 const OVER_AFTER: Duration = Duration::from_secs(45);
 const WATCHER: &str = "consumer";
+/// A new client gets so long before it is given up in its turn.
+const REJOIN_EVERY: Duration = Duration::from_secs(15);
 
 impl<P: Processor> Consumer<P> {
     /// An error that the client tells of beside the records, with its reason in words.
     pub(super) fn on_trouble(&mut self, error: &KafkaError, reason: &str) {
         use RDKafkaErrorCode as C;
         match error.rdkafka_error_code() {
-            Some(C::Fatal) => self.rejoin(),
+            Some(C::Fatal) => self.rejoin(reason),
+            // The client does not ask again, and the partitions would lie still.
+            _ if reason.starts_with("Failed to fetch committed offset") => self.rejoin(reason),
             Some(
                 C::Authentication
                 | C::SaslAuthenticationFailed
@@ -44,7 +49,7 @@ impl<P: Processor> Consumer<P> {
     pub(super) fn on_client_error(&mut self, error: &KafkaError) {
         use RDKafkaErrorCode as C;
         match error {
-            KafkaError::MessageConsumptionFatal(_) => self.rejoin(),
+            KafkaError::MessageConsumptionFatal(_) => self.rejoin(&error.to_string()),
             _ if matches!(error.rdkafka_error_code(), Some(C::Authentication | C::SSL)) => {}
             _ => self.on_trouble(error, &error.to_string()),
         }
@@ -52,8 +57,18 @@ impl<P: Processor> Consumer<P> {
 
     /// A record that did not come by its partition's queue has been missed by its worker, which may be past it.
     pub(super) fn on_stray_record(&mut self, partition: i32) {
-        tracing::error!(partition, "a record came outside its partition's queue");
-        self.rejoin();
+        self.rejoin(&format!("a record of partition {partition} came outside its queue"));
+    }
+
+    /// A worker that has ended without being asked has met a fault of this program. Its partition begins again at the
+    /// last commit; until a batch comes to its end the layer is not ready.
+    pub(super) fn look_for_fallen_workers(&mut self) {
+        let fallen = |held: &Partition| held.task.is_finished() && !held.ended && !held.revoked;
+        let Some((id, _)) = self.partitions.iter().find(|(_, held)| fallen(held)) else { return };
+        let reason = format!("the worker of partition {id} has fallen; its log says why");
+        self.trouble = Some(Instant::now());
+        self.road.health.fails(Dependency::Kafka.name(), WATCHER, &reason);
+        self.rejoin(&reason);
     }
 
     /// The broker has given us partitions or records: whatever it was, it is over.
@@ -69,12 +84,23 @@ impl<P: Processor> Consumer<P> {
         }
     }
 
-    /// A client beyond repair is replaced; everything that is not committed is read again.
-    fn rejoin(&mut self) {
+    /// A client beyond repair is to be replaced, soon: not at once again where that has just been done.
+    pub(super) fn rejoin(&mut self, reason: &str) {
+        self.rejoin_for.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// Replaces the client where that is due; everything that is not committed is read again.
+    pub(super) fn rejoin_if_due(&mut self) {
+        if self.rejoined.is_some_and(|last| last.elapsed() < REJOIN_EVERY) {
+            return;
+        }
+        let Some(reason) = self.rejoin_for.take() else { return };
+        self.rejoined = Some(Instant::now());
         let (tell, events) = unbounded_channel();
         match client::subscribe(&self.config, &self.limits, tell) {
             Ok(client) => {
-                tracing::warn!("the client is beyond repair and is replaced");
+                tracing::warn!(reason, "the client is beyond repair and is replaced");
+                self.answer_revoked();
                 let workers = self.drop_workers();
                 self.events = events;
                 let old = std::mem::replace(&mut self.client, Arc::new(client));

@@ -20,8 +20,8 @@ use crate::road::{Origin, Road};
 /// What a worker tells the loop, in the order in which it happens.
 #[derive(Debug)]
 pub enum Report {
-    /// It has a record in its hands.
-    Took { partition: i32, worker: u64 },
+    /// It has begun a batch.
+    Began { partition: i32, worker: u64 },
     /// Everything below the frontier is done.
     Done { partition: i32, worker: u64, frontier: i64 },
     /// Where a record might have come there came an error.
@@ -34,7 +34,7 @@ impl Report {
     /// The partition, and which of its workers speaks.
     pub fn of(&self) -> (i32, u64) {
         match *self {
-            Self::Took { partition, worker }
+            Self::Began { partition, worker }
             | Self::Done { partition, worker, .. }
             | Self::Trouble { partition, worker, .. }
             | Self::Ended { partition, worker } => (partition, worker),
@@ -63,9 +63,9 @@ impl<P: Processor> Worker<P> {
         let (partition, worker) = (self.partition, self.id);
         let watcher = watcher(partition);
         while let Some(first) = self.first().await {
-            self.tell(Report::Took { partition, worker });
             // The batch is taken once it is its turn, so that no more of them are in memory than are worked.
             let Some(turn) = self.turn().await else { break };
+            self.tell(Report::Began { partition, worker });
             let batch = self.batch(first);
             self.road.travel(&batch, Origin::Partition, &watcher).await;
             drop(turn);
@@ -130,8 +130,11 @@ impl<P: Processor> Worker<P> {
             match messages.next().now_or_never().flatten() {
                 Some(Ok(message)) => {
                     let record = Record::copy_of(&message, &self.topic);
-                    bytes += record.bytes();
-                    batch.push(record);
+                    // A pause that falls between two records has the client repeat the one that is in our hands.
+                    if batch.last().is_some_and(|last| last.offset < record.offset) {
+                        bytes += record.bytes();
+                        batch.push(record);
+                    }
                 }
                 Some(Err(error)) => {
                     self.tell(Report::Trouble { partition: self.partition, worker: self.id, error });

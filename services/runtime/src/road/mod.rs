@@ -13,7 +13,7 @@ mod patience;
 use crate::backoff::Backoff;
 use crate::database::Database;
 use crate::dead_letter::{self, DeadLetter, Status};
-use crate::fault::{self, Dependency, Fault, Outage};
+use crate::fault::{Dependency, Fault, Outage, StoreError};
 use crate::health::Health;
 use crate::metrics::{Metrics, Stage};
 use crate::processor::{Decoded, Processor};
@@ -163,13 +163,15 @@ impl<P: Processor> Road<P> {
         let stored = async {
             let mut tx = self.database.pool().begin().await?;
             dead_letter::store(&mut tx, self.layer, letters).await?;
-            tx.commit().await
+            tx.commit().await.map_err(StoreError::from)
         };
-        stored.await.map_err(|error| as_outage(&error))
+        self.attempt(stored).await.map_err(as_outage)
     }
 
     async fn attempt_resolve(&self, records: &[&Record]) -> Result<(), Outage> {
-        dead_letter::resolve(self.database.pool(), self.layer, records).await.map_err(|error| as_outage(&error))
+        let pool = self.database.pool();
+        let resolved = async { dead_letter::resolve(&pool, self.layer, records).await.map_err(StoreError::from) };
+        self.attempt(resolved).await.map_err(as_outage)
     }
 
     fn count(&self, records: &[Record], letters: &[DeadLetter<'_>]) {
@@ -197,8 +199,8 @@ fn offsets(letters: &[DeadLetter<'_>]) -> BTreeSet<i64> {
 }
 
 /// Writing the service's own account of a record cannot be the record's fault.
-fn as_outage(error: &sqlx::Error) -> Outage {
-    match fault::of_sql(error) {
+fn as_outage(fault: Fault) -> Outage {
+    match fault {
         Fault::Outage(outage) => outage,
         Fault::Record(fault) => Outage::new(Dependency::Postgres, "bookkeeping", fault),
     }

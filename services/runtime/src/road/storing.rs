@@ -6,7 +6,7 @@ use super::{Origin, Road};
 use crate::applied_offsets;
 use crate::backoff::Backoff;
 use crate::dead_letter::{self, DeadLetter, Status};
-use crate::fault::{Dependency, Fault, RecordFault, StoreError};
+use crate::fault::{Dependency, Fault, Outage, RecordFault, StoreError};
 use crate::processor::Processor;
 use crate::record::Record;
 
@@ -31,6 +31,11 @@ impl<P: Processor> Road<P> {
                     return unresolved.into_iter().collect();
                 }
                 Err(Fault::Outage(outage)) => self.wait_out(&outage, watcher, &mut backoff).await,
+                // What is refused now is the service's own account of the batch, and that is no record's fault.
+                Err(Fault::Record(fault)) if to_apply.is_empty() => {
+                    let outage = Outage::new(Dependency::Postgres, "bookkeeping", fault);
+                    self.wait_out(&outage, watcher, &mut backoff).await;
+                }
                 Err(Fault::Record(_)) => {
                     // Some record is refused. The good ones are committed on the way to it; what is left to write
                     // then are the dead letters and how far the partition is.
@@ -52,7 +57,7 @@ impl<P: Processor> Road<P> {
         origin: Origin,
     ) -> Result<Vec<i64>, StoreError> {
         if !facts.is_empty() {
-            self.processor.prepare(self.database.pool(), facts).await?;
+            self.processor.prepare(&self.database.pool(), facts).await?;
         }
         self.transaction(records, facts, letters, origin).await
     }
@@ -107,7 +112,7 @@ impl<P: Processor> Road<P> {
     }
 
     async fn rows_alone(&self, facts: &[&P::Fact]) -> Result<(), StoreError> {
-        self.processor.prepare(self.database.pool(), facts).await?;
+        self.processor.prepare(&self.database.pool(), facts).await?;
         let mut tx = self.database.pool().begin().await?;
         self.processor.apply(&mut tx, facts).await?;
         tx.commit().await.map_err(StoreError::from)
