@@ -101,8 +101,8 @@ pub fn subscribe(config: &KafkaConfig, limits: &Limits, events: UnboundedSender<
         .set("queued.max.messages.kbytes", (limits.buffer_bytes >> 10).max(1).to_string())
         // As soon as a batch is taken there is room for more.
         .set("fetch.queue.backoff.ms", "5")
-        // An answer is held whole in memory, and comes on top of the bounds.
-        .set("fetch.message.max.bytes", "524288")
+        // An answer is held whole in memory, grows when it is decompressed, and comes on top of the bounds.
+        .set("fetch.message.max.bytes", "262144")
         .set("fetch.max.bytes", "10485760")
         // A partition has to wait for the request that is under way, and that waits for records of the others: half a
         // second by default, in which a backlog would lie still.
