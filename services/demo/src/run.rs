@@ -71,6 +71,7 @@ async fn play(
     }
     for service in &*services {
         service.ready(START).await?;
+        println!("{} is ready: {}/readyz {1}/metrics", service.layer, service.url);
     }
     let begun = Instant::now();
     let mut live = Live::new(services, stage.pool.clone());

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use tokio::task::JoinHandle;
 
+use super::client::Client;
 use super::{Consumer, DRAIN, client, watcher};
 use crate::processor::Processor;
 
@@ -33,18 +35,17 @@ impl<P: Processor> Consumer<P> {
         while let Ok(report) = self.reports.try_recv() {
             self.on_report(report);
         }
-        let list = client::list_of(&self.topic, self.to_commit());
-        // What was asked back is not to hold up the leaving, and the workers hold the client by their queues.
-        self.answer_revoked();
+        let (done, revoked) = (client::list_of(&self.topic, self.to_commit()), self.revoked());
+        // The workers hold the client by their queues.
         join_all(self.drop_workers()).await;
         let client = self.client;
         let leave = tokio::task::spawn_blocking(move || {
-            if list.count() > 0
-                && let Err(error) = client.commit(&list, CommitMode::Sync)
+            if done.count() > 0
+                && let Err(error) = client.commit(&done, CommitMode::Sync)
             {
                 tracing::warn!(%error, "the last offsets are not committed; their records will be processed again");
             }
-            client.context().close();
+            close(&client, &revoked);
             drop(client);
         });
         if tokio::time::timeout(FAREWELL, leave).await.is_err() {
@@ -52,15 +53,10 @@ impl<P: Processor> Consumer<P> {
         }
     }
 
-    /// Answers a revocation whose workers have not ended: the client cannot end before it is answered.
-    pub(super) fn answer_revoked(&self) {
+    /// What has been asked back and not been handed back.
+    pub(super) fn revoked(&self) -> TopicPartitionList {
         let revoked = self.partitions.iter().filter(|(_, held)| held.revoked).map(|(id, _)| (*id, None));
-        let list = client::list_of(&self.topic, revoked);
-        if list.count() > 0
-            && let Err(error) = self.client.incremental_unassign(&list)
-        {
-            tracing::warn!(%error, "partitions could not be handed back");
-        }
+        client::list_of(&self.topic, revoked)
     }
 
     /// Ends every worker at once; what they had in flight will be done again. Their tasks are over a moment later.
@@ -73,5 +69,15 @@ impl<P: Processor> Consumer<P> {
             held.task
         });
         workers.collect()
+    }
+}
+
+/// Has the client answer its group by itself from now on, and answers what is outstanding: it cannot end before.
+pub(super) fn close(client: &Client, revoked: &TopicPartitionList) {
+    client.context().close();
+    if revoked.count() > 0
+        && let Err(error) = client.incremental_unassign(revoked)
+    {
+        tracing::warn!(%error, "partitions could not be handed back");
     }
 }

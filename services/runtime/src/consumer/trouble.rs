@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::partition::Partition;
-use super::{Consumer, client};
+use super::{Consumer, client, farewell};
 use crate::fault::Dependency;
 use crate::processor::Processor;
 
@@ -61,7 +60,7 @@ impl<P: Processor> Consumer<P> {
     }
 
     /// A worker that has ended without being asked has met a fault of this program. Its partition begins again at the
-    /// last commit; until a batch comes to its end the layer is not ready.
+    /// last commit.
     pub(super) fn look_for_fallen_workers(&mut self) {
         let fallen = |held: &Partition| held.task.is_finished() && !held.ended && !held.revoked;
         let Some((id, _)) = self.partitions.iter().find(|(_, held)| fallen(held)) else { return };
@@ -100,11 +99,11 @@ impl<P: Processor> Consumer<P> {
         match client::subscribe(&self.config, &self.limits, tell) {
             Ok(client) => {
                 tracing::warn!(reason, "the client is beyond repair and is replaced");
-                self.answer_revoked();
+                let revoked = self.revoked();
                 let workers = self.drop_workers();
                 self.events = events;
                 let old = std::mem::replace(&mut self.client, Arc::new(client));
-                old.context().close();
+                farewell::close(&old, &revoked);
                 tokio::spawn(async move {
                     // The workers hold the old client by their queues, and its end blocks.
                     futures_util::future::join_all(workers).await;

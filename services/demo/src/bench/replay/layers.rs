@@ -106,10 +106,10 @@ fn vault(table: &str, columns: Columns, condition: &str) -> Table {
 fn names() -> Table {
     Table {
         fetch: "select kind, id, name, version from cdm.names order by 1, 2".to_owned(),
-        write:
-            "insert into cdm.names (id, name, version) select * from unnest($1::uuid[], $2::text[], $3::timestamp[])"
-                .to_owned(),
-        columns: vec![Key, Text, Time],
+        write: "insert into cdm.names (kind, id, name, version) \
+                select * from unnest($1::text[], $2::uuid[], $3::text[], $4::timestamp[])"
+            .to_owned(),
+        columns: vec![Text, Key, Text, Time],
     }
 }
 
