@@ -1,10 +1,11 @@
 //! Looks at the dependencies from time to time, so that readiness is known also when there is no work.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use tokio::time::MissedTickBehavior;
 
 use crate::config::KafkaConfig;
@@ -18,6 +19,7 @@ use crate::road::Road;
 
 const EVERY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(3);
+const COORDINATOR_AGAIN: Duration = Duration::from_millis(200);
 const WATCHER: &str = "probe";
 
 /// Looks at PostgreSQL for ever, and counts the dead letters and the pool's connections on the way.
@@ -83,6 +85,23 @@ pub fn watch_kafka(config: &KafkaConfig, health: &Health, metrics: &Metrics) -> 
     }
 }
 
+/// The group's offsets. A coordinator that is only just being found is waited for: a new broker, or another broker's
+/// turn, is no sign of ill health.
+fn committed(client: &BaseConsumer, list: TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+    use RDKafkaErrorCode as C;
+    let begun = Instant::now();
+    loop {
+        let answer = client.committed_offsets(list.clone(), PATIENCE);
+        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+        let passes =
+            matches!(code, Some(C::NotCoordinator | C::CoordinatorNotAvailable | C::CoordinatorLoadInProgress));
+        if !passes || begun.elapsed() > PATIENCE {
+            return answer;
+        }
+        std::thread::sleep(COORDINATOR_AGAIN);
+    }
+}
+
 fn look_at_kafka(client: &BaseConsumer, config: &KafkaConfig, metrics: &Metrics) -> Result<(), String> {
     let mut partitions = Vec::new();
     for topic in std::iter::once(&config.source_topic).chain(&config.destination_topic) {
@@ -94,7 +113,7 @@ fn look_at_kafka(client: &BaseConsumer, config: &KafkaConfig, metrics: &Metrics)
         }
     }
     let list = crate::consumer::list_of(&config.source_topic, partitions);
-    let committed = client.committed_offsets(list, PATIENCE).map_err(|error| error.to_string())?;
+    let committed = committed(client, list).map_err(|error| error.to_string())?;
     for element in committed.elements() {
         let watermarks = client.fetch_watermarks(&config.source_topic, element.partition(), PATIENCE);
         let (low, high) = watermarks.map_err(|error| error.to_string())?;
