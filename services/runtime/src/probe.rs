@@ -87,7 +87,7 @@ pub fn watch_kafka(config: &KafkaConfig, health: &Health, metrics: &Metrics) -> 
 
 /// The group's offsets. A coordinator that is only just being found is waited for: a new broker, or another broker's
 /// turn, is no sign of ill health.
-fn committed(client: &BaseConsumer, list: TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+fn committed(client: &BaseConsumer, list: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
     use RDKafkaErrorCode as C;
     let begun = Instant::now();
     loop {
@@ -113,7 +113,7 @@ fn look_at_kafka(client: &BaseConsumer, config: &KafkaConfig, metrics: &Metrics)
         }
     }
     let list = crate::consumer::list_of(&config.source_topic, partitions);
-    let committed = committed(client, list).map_err(|error| error.to_string())?;
+    let committed = committed(client, &list).map_err(|error| error.to_string())?;
     for element in committed.elements() {
         let watermarks = client.fetch_watermarks(&config.source_topic, element.partition(), PATIENCE);
         let (low, high) = watermarks.map_err(|error| error.to_string())?;
