@@ -76,10 +76,17 @@ async fn latency(stage: &Stage, dictionary: &Dictionary, services: &[Service]) -
     let histogram = async || -> Result<Histogram, Error> {
         Ok(Histogram::parse(&cdm.get("/metrics").await?.1, "ordervault_end_to_end_seconds"))
     };
-    let before = histogram().await?;
-    let trickle = Trickle::new(dictionary, fastrand::u64(..), i64::from(ORDERS) + 1, Mix::calm());
+    let mut trickle = Trickle::new(dictionary, fastrand::u64(..), i64::from(ORDERS) + 1, Mix::calm());
     let mut producer = Producer::new(&stage.cluster)?;
     let topic = stage.source_topic(LAYERS[0]);
+    // A new producer needs a moment for its connection and its id, and a record's time is that at which it was handed
+    // over: the first one is not measured.
+    if let Some(first) = trickle.next() {
+        producer.send(&topic, &first).await?;
+    }
+    producer.flush().await?;
+    stage.settle(PATIENCE).await?;
+    let before = histogram().await?;
     let paced = producer.pace(&topic, trickle, STEADY_RATE);
     // The stream is endless: its end is that of the time it is given.
     if let Ok(failed) = tokio::time::timeout(STEADY_FOR, paced).await {
