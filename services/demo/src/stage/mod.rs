@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,6 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
 use tokio::process::Command;
 
+mod ports;
 mod service;
 
 pub use service::Service;
@@ -132,8 +132,7 @@ impl Stage {
 
     /// Starts a replica of a layer that is told this and no more.
     pub fn start_with(&self, layer: &'static str, environment: BTreeMap<String, String>) -> Result<Service, Error> {
-        // The port is free now, and nobody else is told of it.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = ports::free()?;
         let process = Command::new(program(layer)?)
             .env_clear()
             .envs(environment)
