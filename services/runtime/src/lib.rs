@@ -16,6 +16,7 @@ pub mod publisher;
 pub mod road;
 pub mod desired_state;
 pub mod consumer;
+pub mod broker;
 pub mod waiting;
 pub mod probe;
 pub mod http;

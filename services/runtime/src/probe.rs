@@ -1,14 +1,11 @@
 //! Looks at the dependencies from time to time, so that readiness is known also when there is no work.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use tokio::time::MissedTickBehavior;
 
-use crate::config::KafkaConfig;
+use crate::broker::{Broker, BrokerError};
 use crate::database::Database;
 use crate::dead_letter;
 use crate::fault::Dependency;
@@ -19,7 +16,6 @@ use crate::road::Road;
 
 const EVERY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(3);
-const COORDINATOR_AGAIN: Duration = Duration::from_millis(200);
 const WATCHER: &str = "probe";
 
 /// Looks at PostgreSQL for ever, and counts the dead letters and the pool's connections on the way.
@@ -71,54 +67,27 @@ pub async fn watch_enrichment<P: Processor>(road: Arc<Road<P>>) {
 }
 
 /// Looks at the broker for ever: whether it answers, whether the topics are there, how far the group is behind.
-pub fn watch_kafka(config: &KafkaConfig, health: &Health, metrics: &Metrics) -> Result<(), KafkaError> {
-    let client: BaseConsumer = config.client().set("group.id", &config.group).create()?;
+pub fn watch_kafka(broker: &Broker, destination_topic: Option<&str>, health: &Health, metrics: &Metrics) -> ! {
     loop {
         let check = Dependency::Kafka.name();
-        match look_at_kafka(&client, config, metrics) {
+        match look_at_kafka(broker, destination_topic, metrics) {
             Ok(()) => health.passes(check, WATCHER),
-            Err(reason) => health.fails(check, WATCHER, &reason),
+            Err(reason) => health.fails(check, WATCHER, &reason.to_string()),
         }
-        // What the client has to say is said by the consumer's own; unheard it would pile up.
-        drop(client.poll(Duration::ZERO));
         std::thread::sleep(EVERY);
     }
 }
 
-/// The group's offsets. A coordinator that is only just being found is waited for: a new broker, or another broker's
-/// turn, is no sign of ill health.
-fn committed(client: &BaseConsumer, list: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
-    use RDKafkaErrorCode as C;
-    let begun = Instant::now();
-    loop {
-        let answer = client.committed_offsets(list.clone(), PATIENCE);
-        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
-        let passes =
-            matches!(code, Some(C::NotCoordinator | C::CoordinatorNotAvailable | C::CoordinatorLoadInProgress));
-        if !passes || begun.elapsed() > PATIENCE {
-            return answer;
-        }
-        std::thread::sleep(COORDINATOR_AGAIN);
+fn look_at_kafka(broker: &Broker, destination_topic: Option<&str>, metrics: &Metrics) -> Result<(), BrokerError> {
+    let partitions = broker.partitions()?;
+    if let Some(topic) = destination_topic {
+        broker.partitions_of(topic)?;
     }
-}
-
-fn look_at_kafka(client: &BaseConsumer, config: &KafkaConfig, metrics: &Metrics) -> Result<(), String> {
-    let mut partitions = Vec::new();
-    for topic in std::iter::once(&config.source_topic).chain(&config.destination_topic) {
-        let metadata = client.fetch_metadata(Some(topic), PATIENCE).map_err(|error| error.to_string())?;
-        let found = metadata.topics().first().filter(|found| found.error().is_none() && !found.partitions().is_empty());
-        let Some(found) = found else { return Err(format!("the topic {topic} is not there")) };
-        if topic == &config.source_topic {
-            partitions = found.partitions().iter().map(|partition| (partition.id(), None)).collect();
-        }
-    }
-    let list = crate::consumer::list_of(&config.source_topic, partitions);
-    let committed = committed(client, &list).map_err(|error| error.to_string())?;
-    for element in committed.elements() {
-        let watermarks = client.fetch_watermarks(&config.source_topic, element.partition(), PATIENCE);
-        let (low, high) = watermarks.map_err(|error| error.to_string())?;
-        let next = element.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(low);
-        metrics.lag_records.with_label_values(&[&element.partition().to_string()]).set((high - next).max(0));
+    let committed = broker.committed(&partitions)?;
+    for (partition, watermarks) in broker.watermarks(&partitions)? {
+        let next = committed.get(&partition).map_or(watermarks.low, |committed| committed.offset);
+        let lag = (watermarks.high - next).max(0);
+        metrics.lag_records.with_label_values(&[&partition.to_string()]).set(lag);
     }
     Ok(())
 }

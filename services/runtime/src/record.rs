@@ -50,7 +50,7 @@ impl Record {
             topic: Arc::clone(topic),
             partition: message.partition(),
             offset: message.offset(),
-            time: time_of(message),
+            time: entered(message).unwrap_or_default(),
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().map(Bytes::copy_from_slice),
             headers: headers_of(message),
@@ -83,10 +83,11 @@ impl Record {
     }
 }
 
-/// A time before 1970 is none: no producer means it, and PostgreSQL does not hold all of them.
-fn time_of(message: &BorrowedMessage<'_>) -> DateTime<Utc> {
+/// When a message entered Kafka. A time before 1970 is none: no producer means it, and PostgreSQL does not hold all of
+/// them.
+pub(crate) fn entered(message: &BorrowedMessage<'_>) -> Option<DateTime<Utc>> {
     let millis = message.timestamp().to_millis().filter(|millis| *millis >= 0);
-    millis.and_then(DateTime::from_timestamp_millis).unwrap_or_default()
+    millis.and_then(DateTime::from_timestamp_millis)
 }
 
 fn headers_of(message: &BorrowedMessage<'_>) -> Vec<Header> {

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::broker::Broker;
 use crate::config::{PostgresConfig, RuntimeConfig};
 use crate::consumer::Consumer;
 use crate::database::{self, Database};
@@ -101,17 +102,18 @@ impl<P: Processor> Service<P> {
             Err(error) => return not_started(&health, &error, &shutdown).await,
         };
 
+        let broker = match Broker::new(&config.kafka) {
+            Ok(broker) => broker,
+            Err(error) => return not_started(&health, &error, &shutdown).await,
+        };
+
         let mut watchers = JoinSet::new();
         watchers.spawn(probe::watch_postgres(database, layer, Arc::clone(&health), Arc::clone(&metrics)));
         watchers.spawn(probe::watch_enrichment(Arc::clone(&road)));
         watchers.spawn(waiting::retry_waiting(Arc::clone(&road), desired));
-        let (kafka, health_of_kafka) = (config.kafka.clone(), Arc::clone(&health));
+        let (destination, health_of_kafka) = (config.kafka.destination_topic.clone(), Arc::clone(&health));
         // A thread of its own, since the client's questions block; it ends with the process.
-        std::thread::spawn(move || {
-            if let Err(error) = probe::watch_kafka(&kafka, &health_of_kafka, &metrics) {
-                health_of_kafka.fails(Dependency::Kafka.name(), "probe", &error.to_string());
-            }
-        });
+        std::thread::spawn(move || probe::watch_kafka(&broker, destination.as_deref(), &health_of_kafka, &metrics));
         consumer.run(shutdown).await;
         watchers.shutdown().await;
         // The producer's end blocks; the process does not wait for it.
@@ -138,7 +140,7 @@ async fn keep_turning(health: &Health) {
 }
 
 /// A client that cannot even be made will not be made by a second attempt, but the probes have to say why.
-async fn not_started(health: &Health, error: &rdkafka::error::KafkaError, shutdown: &CancellationToken) {
+async fn not_started(health: &Health, error: &dyn std::error::Error, shutdown: &CancellationToken) {
     health.fails(Dependency::Kafka.name(), "client", &error.to_string());
     tokio::select! {
         () = shutdown.cancelled() => {}

@@ -1,0 +1,246 @@
+//! What is asked of the broker about the layer's topic and group, beside the consumer loop.
+//!
+//! The client here never joins the group: its answers are right also while the layer is paused, and for partitions
+//! that no member owns.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+
+mod empty_group;
+mod first_times;
+
+use crate::config::KafkaConfig;
+use crate::consumer::list_of;
+
+/// For how long each question is asked.
+const PATIENCE: Duration = Duration::from_secs(3);
+const COORDINATOR_AGAIN: Duration = Duration::from_millis(200);
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// The topic is not there, or has no partitions yet.
+    #[error("the topic {0} is not there")]
+    NoTopic(String),
+    /// A commit from outside the group is refused while the group has members: only they may commit.
+    #[error("the group {0} has members, and takes offsets from nobody else")]
+    GroupHasMembers(String),
+    /// The broker, or the client on its behalf, said no or nothing.
+    #[error("{0}")]
+    Unanswered(#[from] KafkaError),
+    /// No answer came within 3 s.
+    #[error("no answer within 3 s")]
+    TimedOut,
+    /// The thread that asked has fallen, or was ended with the program.
+    #[error("the question came to no end: {0}")]
+    Fallen(String),
+}
+
+/// An offset that the group has committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The offset of the next record.
+    pub offset: i64,
+    /// What was committed with it; empty where nothing was, or where it is no text.
+    pub metadata: String,
+}
+
+/// Where a partition begins and ends for the layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermarks {
+    /// The offset of the first record that the broker still has.
+    pub low: i64,
+    /// One past the last record that may be read: an open transaction is not past its begin.
+    pub high: i64,
+}
+
+/// A client for questions about the group and its source topic. Every question blocks for 3 s at the most;
+/// [`Broker::ask`] asks from asynchronous code.
+pub struct Broker {
+    config: KafkaConfig,
+    client: BaseConsumer,
+}
+
+impl Broker {
+    /// A client of its own; no connection is waited for.
+    pub fn new(config: &KafkaConfig) -> Result<Self, BrokerError> {
+        Ok(Self { client: outsider(config).create()?, config: config.clone() })
+    }
+
+    /// The topic that the questions are about.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.config.source_topic
+    }
+
+    /// The group that they are about.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        &self.config.group
+    }
+
+    /// Asks on a thread that may block.
+    pub async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&Self) -> Result<T, BrokerError> + Send + 'static,
+    ) -> Result<T, BrokerError> {
+        let broker = Arc::clone(self);
+        let asked = tokio::task::spawn_blocking(move || question(&broker)).await;
+        asked.unwrap_or_else(|fallen| Err(BrokerError::Fallen(fallen.to_string())))
+    }
+
+    /// The partitions of the source topic.
+    pub fn partitions(&self) -> Result<Vec<i32>, BrokerError> {
+        self.partitions_of(self.topic())
+    }
+
+    /// The partitions of a topic.
+    pub fn partitions_of(&self, topic: &str) -> Result<Vec<i32>, BrokerError> {
+        let metadata = self.heard(self.client.fetch_metadata(Some(topic), PATIENCE))?;
+        let found = metadata.topics().first().filter(|found| found.error().is_none() && !found.partitions().is_empty());
+        let found = found.ok_or_else(|| BrokerError::NoTopic(topic.to_owned()))?;
+        let mut partitions: Vec<i32> =
+            found.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect();
+        partitions.sort_unstable();
+        Ok(partitions)
+    }
+
+    /// What the group has committed, for those of the partitions that have a commit.
+    pub fn committed(&self, partitions: &[i32]) -> Result<BTreeMap<i32, Committed>, BrokerError> {
+        let deadline = Deadline::begun();
+        let list = list_of(self.topic(), partitions.iter().map(|id| (*id, None)));
+        let list = deadline.wait_for_coordinator(|left| self.client.committed_offsets(list.clone(), left));
+        let list = self.heard(list)?;
+        let mut committed = BTreeMap::new();
+        for element in list.elements() {
+            element.error()?;
+            if let Offset::Offset(offset) = element.offset() {
+                committed.insert(element.partition(), Committed { offset, metadata: metadata_of(&element) });
+            }
+        }
+        Ok(committed)
+    }
+
+    /// Where the partitions begin and end, asked from their leaders at this moment. A commit that was known before is
+    /// never beyond the end, but where the broker has lost records.
+    pub fn watermarks(&self, partitions: &[i32]) -> Result<BTreeMap<i32, Watermarks>, BrokerError> {
+        let deadline = Deadline::begun();
+        let lows = self.list_offsets(partitions, Offset::Beginning, deadline)?;
+        let highs = self.list_offsets(partitions, Offset::End, deadline)?;
+        let watermarks = |(id, high): (i32, i64)| {
+            let low = lows.get(&id).copied().unwrap_or(high);
+            (id, Watermarks { low, high: high.max(low) })
+        };
+        Ok(highs.into_iter().map(watermarks).collect())
+    }
+
+    /// The first offset at or after a time, for those of the partitions that have one.
+    pub fn first_offsets_at(&self, partitions: &[i32], time: DateTime<Utc>) -> Result<BTreeMap<i32, i64>, BrokerError> {
+        // Kafka counts in milliseconds, and what is less than one lies before the next. Below 0 are no times: the
+        // protocol gives those numbers meanings of their own, the end of the partition among them.
+        let begun = i64::from(!time.timestamp_subsec_nanos().is_multiple_of(1_000_000));
+        let millis = time.timestamp_millis().saturating_add(begun).max(0);
+        self.list_offsets(partitions, Offset::Offset(millis), Deadline::begun())
+    }
+
+    /// When the first record at or after an offset entered Kafka, for those of the partitions that have such a record
+    /// with a time, where it could be had in time.
+    pub fn first_times(&self, offsets: &BTreeMap<i32, i64>) -> Result<BTreeMap<i32, DateTime<Utc>>, BrokerError> {
+        if offsets.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        first_times::read(&self.config, offsets, Deadline::begun())
+    }
+
+    /// Commits without being a member, which the broker takes only while the group has none: else
+    /// [`BrokerError::GroupHasMembers`]. After [`BrokerError::TimedOut`] it may still be taken, within some seconds.
+    pub fn commit_for_empty_group(&self, partition: i32, offset: i64, metadata: &str) -> Result<(), BrokerError> {
+        empty_group::commit(&self.config, (partition, offset, metadata), Deadline::begun())
+    }
+
+    /// One request to each leader: `at` is a time in milliseconds, or one of the ends.
+    fn list_offsets(
+        &self,
+        partitions: &[i32],
+        at: Offset,
+        deadline: Deadline,
+    ) -> Result<BTreeMap<i32, i64>, BrokerError> {
+        // The client takes an empty list for a mistake.
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut list = list_of(self.topic(), partitions.iter().map(|id| (*id, None)));
+        list.set_all_offsets(at)?;
+        let list = self.heard(self.client.offsets_for_times(list, deadline.left()))?;
+        let mut offsets = BTreeMap::new();
+        for element in list.elements() {
+            element.error()?;
+            if let Offset::Offset(offset) = element.offset() {
+                offsets.insert(element.partition(), offset);
+            }
+        }
+        Ok(offsets)
+    }
+
+    /// What else the client has to say is said by the consumer's own; unheard it would pile up.
+    fn heard<T>(&self, answer: KafkaResult<T>) -> KafkaResult<T> {
+        while self.client.poll(Duration::ZERO).is_some() {}
+        answer
+    }
+}
+
+/// The settings of a client that belongs to no group, whatever it asks about one.
+fn outsider(config: &KafkaConfig) -> rdkafka::ClientConfig {
+    let mut client = config.client();
+    client.set("group.id", &config.group).set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+    client
+}
+
+/// Other programs may commit for the group too, and the binding panics on metadata that is no text.
+fn metadata_of(element: &TopicPartitionListElem<'_>) -> String {
+    catch_unwind(AssertUnwindSafe(|| element.metadata().to_owned())).unwrap_or_default()
+}
+
+/// Ends a short-lived client aside: its end may wait for the broker, and whoever asked does not.
+fn end<C: Send + 'static>(client: C) {
+    // Where no thread can be had, the client ends here.
+    drop(std::thread::Builder::new().name("kafka client's end".to_owned()).spawn(move || drop(client)));
+}
+
+/// Until when a question is asked.
+#[derive(Clone, Copy)]
+struct Deadline(Instant);
+
+impl Deadline {
+    fn begun() -> Self {
+        Self(Instant::now() + PATIENCE)
+    }
+
+    fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// A coordinator that is only just being found is waited for: a new broker, or another broker's turn, is no sign
+    /// of ill health.
+    fn wait_for_coordinator<T>(self, mut ask: impl FnMut(Duration) -> KafkaResult<T>) -> KafkaResult<T> {
+        use RDKafkaErrorCode as C;
+        loop {
+            let answer = ask(self.left());
+            let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+            let passes =
+                matches!(code, Some(C::NotCoordinator | C::CoordinatorNotAvailable | C::CoordinatorLoadInProgress));
+            if !passes || self.left() < COORDINATOR_AGAIN {
+                return answer;
+            }
+            std::thread::sleep(COORDINATOR_AGAIN);
+        }
+    }
+}
