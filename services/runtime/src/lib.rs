@@ -17,6 +17,7 @@ pub mod road;
 pub mod desired_state;
 pub mod consumer;
 pub mod broker;
+pub mod offsets;
 pub mod waiting;
 pub mod probe;
 pub mod http;

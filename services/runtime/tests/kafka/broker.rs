@@ -9,9 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ordervault_runtime::broker::{Broker, BrokerError, Committed, Watermarks};
 use rdkafka::producer::Producer as _;
 
-use crate::stand::{Stand, at, config_with};
+use crate::stand::{PATIENCE, Stand, at, config_with};
 
-const PATIENCE: Duration = Duration::from_secs(10);
 /// A question whose answer lies on the broker takes far less than it may.
 const SOON: Duration = Duration::from_millis(1500);
 

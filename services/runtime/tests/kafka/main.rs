@@ -5,3 +5,4 @@
 mod stand;
 
 mod broker;
+mod offsets;

@@ -1,7 +1,7 @@
 //! A topic and a group of a test's own, with records at the times that it wants.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Utc};
@@ -14,7 +14,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The topic, which is also the group's name.
 pub struct Stand {
@@ -22,9 +22,10 @@ pub struct Stand {
     pub broker: Arc<Broker>,
 }
 
-/// A moment of a day long past, so many seconds after its begin.
+/// A moment so many seconds after one that lies an hour back: recent, since the broker forgets what is old.
 pub fn at(seconds: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_750_000_000 + seconds, 0).unwrap()
+    static BEGIN: LazyLock<i64> = LazyLock::new(|| Utc::now().timestamp() - 3_600);
+    DateTime::from_timestamp(*BEGIN + seconds, 0).unwrap()
 }
 
 /// Settings with a topic and a group of this name, on a broker at this address.
@@ -39,11 +40,17 @@ pub fn config_with(name: &str, address: &str) -> KafkaConfig {
 
 impl Stand {
     pub async fn build(prefix: &str, partitions: i32) -> Self {
+        let stand = Self::absent(prefix);
+        kafka::create_topics(&cluster(&stand.config), &[stand.broker.topic()], partitions).await.unwrap();
+        stand
+    }
+
+    /// One whose topic is not there.
+    pub fn absent(prefix: &str) -> Self {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let name = format!("{prefix}_{}_{}", std::process::id(), since_1970.as_micros());
-        let port = std::env::var("KAFKA_PORT").unwrap();
-        let config = config_with(&name, &format!("{}:{port}", std::env::var("KAFKA_HOST").unwrap()));
-        kafka::create_topics(&cluster(&config), &[&name], partitions).await.unwrap();
+        let [host, port] = ["KAFKA_HOST", "KAFKA_PORT"].map(|name| std::env::var(name).unwrap());
+        let config = config_with(&name, &format!("{host}:{port}"));
         Self { broker: Arc::new(Broker::new(&config).unwrap()), config }
     }
 
