@@ -53,6 +53,7 @@ impl Program for Cdm {
             migrations: &MIGRATIONS,
             processor: CdmProcessor,
             api: api::router(),
+            sources: vec![],
             health: Arc::new(Health::new(&service::checks(&[]))),
         };
         service.run(listener, shutdown)

@@ -52,6 +52,7 @@ impl Program for Dds {
             migrations: &MIGRATIONS,
             processor: DdsProcessor,
             api: api::router(),
+            sources: vec![],
             health: Arc::new(Health::new(&service::checks(&[]))),
         };
         service.run(listener, shutdown)

@@ -1,18 +1,53 @@
-//! What the consumer is asked to do. The loop obeys; who asks, and where that is kept, is not its affair.
+//! What the layer is asked to do, for all its replicas. The loop obeys; the control plane fills the door from `ops`.
 
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 /// What the layer is to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum DesiredState {
-    /// Work.
-    #[default]
-    Running,
-    /// Keep membership and partitions, finish what is in flight, start nothing.
-    Paused {
-        /// Why, for people.
-        reasons: Vec<String>,
-    },
+pub struct DesiredState {
+    /// Grows with every change, so that a member can say which of them it has carried out.
+    pub generation: i64,
+    /// Why the layer is paused; it runs while there is no reason not to. Paused, it keeps membership and partitions,
+    /// finishes what is in flight, and starts nothing.
+    pub pauses: Vec<Pause>,
+}
+
+/// One reason why a layer is paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Pause {
+    /// Who may have wanted it.
+    pub kind: PauseKind,
+    /// Why, for people.
+    #[schema(example = "menu migration, ticket 4711")]
+    pub reason: String,
+    /// The name of the token that asked for it, or `ordervault` for the service itself.
+    #[schema(example = "alice")]
+    pub actor: String,
+    /// Since when, UTC.
+    pub since: DateTime<Utc>,
+    /// When it ends by itself, if it does, UTC.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// The kinds of reasons for a pause; a layer has at most one of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseKind {
+    /// Somebody asked for it.
+    Operator,
+    /// Too many of the last records were dead letters.
+    DeadLetterBreaker,
+}
+
+impl DesiredState {
+    /// Whether there is a reason not to run.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        !self.pauses.is_empty()
+    }
 }
 
 /// The end of the door at which the loop waits.
@@ -21,8 +56,8 @@ pub type DesiredStateReader = watch::Receiver<DesiredState>;
 /// The end of the door through which the desired state is told.
 pub type DesiredStateWriter = watch::Sender<DesiredState>;
 
-/// A door whose state is `Running` until told otherwise.
+/// A door that opens on this state.
 #[must_use]
-pub fn door() -> (DesiredStateWriter, DesiredStateReader) {
-    watch::channel(DesiredState::Running)
+pub fn door(first: DesiredState) -> (DesiredStateWriter, DesiredStateReader) {
+    watch::channel(first)
 }

@@ -15,6 +15,7 @@ const STALL: Duration = Duration::from_secs(30);
 pub struct Health {
     last_turn: Mutex<Instant>,
     checks: Mutex<BTreeMap<&'static str, Check>>,
+    last_failure: Mutex<Option<(DateTime<Utc>, String)>>,
 }
 
 /// A named check. It fails while any of the tasks that watch it says so.
@@ -50,7 +51,7 @@ impl Health {
     #[must_use]
     pub fn new(checks: &[&'static str]) -> Self {
         let checks = checks.iter().map(|name| (*name, Check::default())).collect();
-        Self { last_turn: Mutex::new(Instant::now()), checks: Mutex::new(checks) }
+        Self { last_turn: Mutex::new(Instant::now()), checks: Mutex::new(checks), last_failure: Mutex::new(None) }
     }
 
     /// Says that the consumer loop has turned once more.
@@ -79,6 +80,7 @@ impl Health {
 
     /// `watcher` finds `check` failing, and says why. Logged when it begins, not while it lasts.
     pub fn fails(&self, check: &'static str, watcher: &str, reason: &str) {
+        *lock(&self.last_failure) = Some((Utc::now(), format!("{check}: {reason}")));
         let mut checks = lock(&self.checks);
         let entry = checks.entry(check).or_default();
         entry.known = true;
@@ -88,6 +90,12 @@ impl Health {
         }
         tracing::warn!(check, watcher, reason, "not well");
         entry.failures.insert(watcher.to_owned(), Failure { reason: reason.to_owned(), since: Utc::now() });
+    }
+
+    /// What was last found failing, and when.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<(DateTime<Utc>, String)> {
+        lock(&self.last_failure).clone()
     }
 
     /// `watcher` is gone: what it was worried about is somebody else's worry now.

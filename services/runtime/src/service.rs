@@ -10,26 +10,33 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::actual_state;
 use crate::backoff::Backoff;
+use crate::breaker::Breaker;
 use crate::broker::Broker;
 use crate::config::{PostgresConfig, RuntimeConfig};
-use crate::consumer::Consumer;
+use crate::consumer::{self, Consumer};
+use crate::control::heartbeat::{self, Identity};
+use crate::control::steering::Steering;
+use crate::control::{janitor, ownerless, watchman};
 use crate::database::{self, Database};
-use crate::desired_state::{self, DesiredStateReader};
 use crate::fault::Dependency;
 use crate::health::Health;
 use crate::http;
+use crate::jobs::letters::Letters;
+use crate::jobs::{self, Source};
 use crate::metrics::Metrics;
 use crate::probe;
 use crate::processor::Processor;
 use crate::publisher::Publisher;
-use crate::road::Road;
+use crate::road::{Flights, Road};
 use crate::waiting;
 
 const STARTUP: &str = "startup";
 
-/// Connections beside those of the batches: probe, waiting records, one to spare.
-const SPARE_CONNECTIONS: u32 = 3;
+/// Connections beside those of the batches: probe, waiting records, notifications, heartbeat, a job, and some for the
+/// API.
+const SPARE_CONNECTIONS: u32 = 8;
 
 /// A layer, ready to be run.
 pub struct Service<P> {
@@ -41,8 +48,10 @@ pub struct Service<P> {
     pub migrations: &'static Migrator,
     /// What it makes of a batch.
     pub processor: P,
-    /// What it serves beside the probes.
+    /// What it serves beside what every layer serves.
     pub api: Router,
+    /// Jobs that only it has.
+    pub sources: Vec<Arc<dyn Source>>,
     /// What it knows of itself; made early, so that the processor can report to it as well.
     pub health: Arc<Health>,
 }
@@ -57,13 +66,15 @@ impl<P: Processor> Service<P> {
     /// Runs until `shutdown`, whatever the dependencies do: they may come later and go at any time.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
         let metrics = Arc::new(Metrics::new(self.layer));
-        let (_told, desired) = desired_state::door();
+        let batches = u32::try_from(self.config.limits.batches_at_once).unwrap_or(u32::MAX);
+        let connections = batches.saturating_add(SPARE_CONNECTIONS);
+        let database = Database::new(&self.config.postgres, self.layer, connections);
         let state = http::State { health: Arc::clone(&self.health), metrics: Arc::clone(&metrics) };
         let server = axum::serve(listener, http::router(state).merge(self.api.clone()));
         let server = server.with_graceful_shutdown(shutdown.clone().cancelled_owned());
         let server = tokio::spawn(server.into_future());
 
-        let work = self.work(metrics, desired, shutdown.clone());
+        let work = self.work(database, metrics, shutdown.clone());
         work.await;
 
         // A client that keeps its connection open must not keep the service from its end.
@@ -73,22 +84,28 @@ impl<P: Processor> Service<P> {
         }
     }
 
-    async fn work(self, metrics: Arc<Metrics>, desired: DesiredStateReader, shutdown: CancellationToken) {
-        let Self { layer, config, migrations, processor, health, .. } = self;
-        tokio::select! {
+    async fn work(self, database: Database, metrics: Arc<Metrics>, shutdown: CancellationToken) {
+        let Self { layer, config, migrations, processor, health, sources, .. } = self;
+        let learned = async {
+            migrate(&config.postgres, layer, migrations, &health).await;
+            Steering::learn(layer, database.clone()).await
+        };
+        let (steering, doors) = tokio::select! {
             () = shutdown.cancelled() => return,
-            () = migrate(&config.postgres, layer, migrations, &health) => {}
+            learned = learned => learned,
             // The loop does not turn yet, but waiting for a lock or for the server is no stall.
-            () = keep_turning(&health) => {}
-        }
-
-        let batches = u32::try_from(config.limits.batches_at_once).unwrap_or(u32::MAX);
-        let database = Database::new(&config.postgres, layer, batches.saturating_add(SPARE_CONNECTIONS));
+            () = keep_turning(&health) => return,
+        };
+        let broker = match Broker::new(&config.kafka) {
+            Ok(broker) => Arc::new(broker),
+            Err(error) => return not_started(&health, &error, &shutdown).await,
+        };
         let publisher = config.kafka.destination_topic.as_deref().map(|topic| Publisher::new(&config.kafka, topic));
         let publisher = match publisher.transpose() {
             Ok(publisher) => publisher,
             Err(error) => return not_started(&health, &error, &shutdown).await,
         };
+        let breaker = Arc::new(Breaker::new(config.control.breaker));
         let road = Arc::new(Road {
             layer,
             processor,
@@ -96,26 +113,40 @@ impl<P: Processor> Service<P> {
             publisher,
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
+            breaker: Arc::clone(&breaker),
+            flights: Flights::default(),
         });
-        let consumer = match Consumer::join(&config.kafka, config.limits, Arc::clone(&road), desired.clone()) {
+        let member = Identity::new();
+        let (tell, actual) = actual_state::door();
+        let consumer_doors = consumer::Doors {
+            member: member.id,
+            desired: doors.desired.clone(),
+            pending: doors.pending.clone(),
+            actual: tell,
+        };
+        let consumer = match Consumer::join(&config.kafka, config.limits, Arc::clone(&road), consumer_doors) {
             Ok(consumer) => consumer,
             Err(error) => return not_started(&health, &error, &shutdown).await,
         };
 
-        let broker = match Broker::new(&config.kafka) {
-            Ok(broker) => broker,
-            Err(error) => return not_started(&health, &error, &shutdown).await,
-        };
-
-        let mut watchers = JoinSet::new();
-        watchers.spawn(probe::watch_postgres(database, layer, Arc::clone(&health), Arc::clone(&metrics)));
-        watchers.spawn(probe::watch_enrichment(Arc::clone(&road)));
-        watchers.spawn(waiting::retry_waiting(Arc::clone(&road), desired));
-        let (destination, health_of_kafka) = (config.kafka.destination_topic.clone(), Arc::clone(&health));
+        let mut sources = sources;
+        sources.push(Arc::new(Letters));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(steering.run());
+        tasks.spawn(heartbeat::beat(layer, member.clone(), database.clone(), actual, Arc::clone(&health)));
+        tasks.spawn(ownerless::look_after(layer, member.id, database.clone(), Arc::clone(&broker), doors.pending));
+        tasks.spawn(watchman::watch(layer, breaker, database.clone(), doors.desired.clone()));
+        tasks.spawn(janitor::tidy(layer, database.clone(), config.control.operations_keep_days));
+        tasks.spawn(jobs::work(Arc::clone(&road), sources, member.id, doors.desired.clone(), doors.changes));
+        tasks.spawn(waiting::retry_waiting(Arc::clone(&road), doors.desired));
+        tasks.spawn(probe::watch_postgres(database.clone(), layer, Arc::clone(&health), Arc::clone(&metrics)));
+        tasks.spawn(probe::watch_enrichment(Arc::clone(&road)));
+        let destination_topic = config.kafka.destination_topic.clone();
         // A thread of its own, since the client's questions block; it ends with the process.
-        std::thread::spawn(move || probe::watch_kafka(&broker, destination.as_deref(), &health_of_kafka, &metrics));
+        std::thread::spawn(move || probe::watch_kafka(&broker, destination_topic.as_deref(), &health, &metrics));
         consumer.run(shutdown).await;
-        watchers.shutdown().await;
+        tasks.shutdown().await;
+        heartbeat::leave(&member, layer, &database).await;
         // The producer's end blocks; the process does not wait for it.
         drop(tokio::task::spawn_blocking(move || drop(road)));
     }
@@ -140,7 +171,7 @@ async fn keep_turning(health: &Health) {
 }
 
 /// A client that cannot even be made will not be made by a second attempt, but the probes have to say why.
-async fn not_started(health: &Health, error: &dyn std::error::Error, shutdown: &CancellationToken) {
+async fn not_started(health: &Health, error: &(dyn std::error::Error + Sync), shutdown: &CancellationToken) {
     health.fails(Dependency::Kafka.name(), "client", &error.to_string());
     tokio::select! {
         () = shutdown.cancelled() => {}

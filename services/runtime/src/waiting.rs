@@ -1,13 +1,12 @@
 //! Tries waiting records again, by themselves, until the dictionary has what they need.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dead_letter;
-use crate::desired_state::{DesiredState, DesiredStateReader};
+use crate::desired_state::DesiredStateReader;
+use crate::jobs::by_partition;
 use crate::processor::Processor;
-use crate::record::Record;
 use crate::road::{Origin, Road};
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -19,20 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub async fn retry_waiting<P: Processor>(road: Arc<Road<P>>, desired: DesiredStateReader) {
     loop {
         tokio::time::sleep(EVERY).await;
-        if *desired.borrow() != DesiredState::Running {
-            continue;
-        }
+        let Some(_flight) = road.flights.take_off(&desired) else { continue };
         // The probe says what is wrong with the database; the next round asks again.
         let pool = road.database.pool();
         let claimed = tokio::time::timeout(PATIENCE, dead_letter::claim_waiting(&pool, road.layer, AT_ONCE)).await;
         let Ok(Ok(due)) = claimed else { continue };
-        let mut by_partition: BTreeMap<(Arc<str>, i32), Vec<Record>> = BTreeMap::new();
-        for record in due {
-            by_partition.entry((Arc::clone(&record.topic), record.partition)).or_default().push(record);
-        }
-        for records in by_partition.values_mut() {
-            records.sort_by_key(|record| record.offset);
-            road.travel(records, Origin::DeadLetters, "waiting records").await;
+        for records in by_partition(due) {
+            road.travel(&records, Origin::Replay, "waiting records").await;
         }
     }
 }

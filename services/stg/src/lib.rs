@@ -18,11 +18,13 @@ pub mod domain;
 pub mod dictionary;
 pub mod store;
 pub mod processor;
+pub mod republish;
 pub mod api;
 
 use config::Config;
 use dictionary::Dictionary;
 use processor::StgProcessor;
+use republish::StoredOrders;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -55,6 +57,7 @@ impl Program for Stg {
             migrations: &MIGRATIONS,
             processor: StgProcessor::new(Dictionary::new(&config.redis, config.dictionary_ttl)),
             api: api::router(),
+            sources: vec![Arc::new(StoredOrders)],
             config: config.runtime,
             health: Arc::new(Health::new(&service::checks(&[Dependency::Redis.name()]))),
         };

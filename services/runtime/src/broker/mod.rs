@@ -205,7 +205,7 @@ fn outsider(config: &KafkaConfig) -> rdkafka::ClientConfig {
 }
 
 /// Other programs may commit for the group too, and the binding panics on metadata that is no text.
-fn metadata_of(element: &TopicPartitionListElem<'_>) -> String {
+pub(crate) fn metadata_of(element: &TopicPartitionListElem<'_>) -> String {
     catch_unwind(AssertUnwindSafe(|| element.metadata().to_owned())).unwrap_or_default()
 }
 

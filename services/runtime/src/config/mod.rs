@@ -4,11 +4,13 @@
 
 use std::net::SocketAddr;
 
+mod control;
 mod kafka;
 mod postgres;
 mod secret;
 mod settings;
 
+pub use control::ControlConfig;
 pub use kafka::{KafkaConfig, Topics};
 pub use postgres::PostgresConfig;
 pub use secret::Secret;
@@ -25,6 +27,8 @@ pub struct RuntimeConfig {
     pub http_addr: SocketAddr,
     /// How much is held in memory at once.
     pub limits: Limits,
+    /// How the control plane works.
+    pub control: ControlConfig,
 }
 
 /// Bounds on what one service holds in memory. The defaults keep it under 128 MiB.
@@ -54,7 +58,8 @@ impl RuntimeConfig {
             |text| text.parse().ok(),
         );
         let limits = Limits::read(settings);
-        Some(Self { kafka: kafka?, postgres: postgres?, http_addr: http_addr?, limits: limits? })
+        let control = ControlConfig::read(settings);
+        Some(Self { kafka: kafka?, postgres: postgres?, http_addr: http_addr?, limits: limits?, control: control? })
     }
 }
 

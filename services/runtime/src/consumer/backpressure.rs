@@ -7,7 +7,6 @@
 use rdkafka::consumer::Consumer as _;
 
 use super::{Consumer, client};
-use crate::desired_state::DesiredState;
 use crate::processor::Processor;
 
 impl<P: Processor> Consumer<P> {
@@ -28,7 +27,7 @@ impl<P: Processor> Consumer<P> {
     /// Pauses the fetch of partitions whose batch does not come to an end, and of all while the layer is paused.
     /// Polling goes on all the while.
     pub(super) fn bound_fetch(&mut self) {
-        let layer_paused = *self.desired.borrow() != DesiredState::Running;
+        let layer_paused = self.doors.desired.borrow().is_paused();
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for (id, partition) in &mut self.partitions {
             let halted = layer_paused || partition.is_halted();

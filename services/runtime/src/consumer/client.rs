@@ -112,6 +112,16 @@ pub fn subscribe(config: &KafkaConfig, limits: &Limits, events: UnboundedSender<
     Ok(client)
 }
 
+/// One partition's offset, with a mark that the broker keeps beside it.
+pub fn marked(topic: &str, partition: i32, offset: i64, mark: &str) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    let mut element = list.add_partition(topic, partition);
+    // Only a negative offset is refused, and a target is never that.
+    let _ = element.set_offset(rdkafka::Offset::Offset(offset));
+    element.set_metadata(mark);
+    list
+}
+
 /// A list of partitions of one topic, each with an offset where there is one.
 pub fn list_of(topic: &str, partitions: impl IntoIterator<Item = (i32, Option<i64>)>) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();

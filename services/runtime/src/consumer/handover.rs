@@ -1,16 +1,13 @@
-//! Partitions that come and go: each comes with a worker, and goes once the worker has ended.
-
-use std::sync::Arc;
+//! Partitions that come and go: each comes by its gate, is worked, and goes once its worker has ended.
 
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use tokio_util::sync::CancellationToken;
 
-use super::partition::Partition;
-use super::{BTreeMap, Consumer, DRAIN, Worker, client, watcher};
+use super::partition::{Partition, Phase};
+use super::{BTreeMap, Consumer, client, watcher};
 use crate::processor::Processor;
 
 impl<P: Processor> Consumer<P> {
-    /// Gives each partition a queue and a worker, and has the client begin to fetch.
+    /// Gives each partition a queue, sends it to its gate, and has the client begin to fetch.
     pub(super) fn take_over(&mut self, partitions: Vec<i32>) {
         tracing::info!(?partitions, "partitions assigned");
         self.over_trouble();
@@ -20,21 +17,8 @@ impl<P: Processor> Consumer<P> {
                 self.rejoin(&format!("the client has no queue for partition {id}"));
                 continue;
             };
-            self.workers += 1;
-            let stop = CancellationToken::new();
-            let worker = Worker {
-                id: self.workers,
-                partition: *id,
-                topic: Arc::clone(&self.topic),
-                queue,
-                limits: self.limits,
-                road: Arc::clone(&self.road),
-                desired: self.desired.clone(),
-                turns: Arc::clone(&self.turns),
-                tell: self.tell.clone(),
-                stop: stop.clone(),
-            };
-            self.partitions.insert(*id, Partition::new(self.workers, tokio::spawn(worker.run()), stop));
+            let held = self.at_gate(*id, Phase::AtGate(Some(queue)));
+            self.partitions.insert(*id, held);
         }
         let list = client::list_of(&self.topic, partitions.into_iter().map(|id| (id, None)));
         // The client remembers a pause of an earlier assignment.
@@ -50,17 +34,14 @@ impl<P: Processor> Consumer<P> {
         for id in partitions {
             let Some(held) = self.partitions.get_mut(id) else { continue };
             held.revoked = true;
-            held.stop.cancel();
+            // The rebalance waits for us: what does not end by itself in time is dropped.
+            held.end_soon();
             if lost {
                 held.frontier = None;
                 held.task.abort();
-            } else {
-                // The rebalance waits for us: what does not end by itself in time is dropped.
-                let task = held.task.abort_handle();
-                tokio::spawn(async move {
-                    tokio::time::sleep(DRAIN).await;
-                    task.abort();
-                });
+            }
+            if let Some(held) = self.partitions.get(id) {
+                self.note_lost(*id, held);
             }
         }
     }

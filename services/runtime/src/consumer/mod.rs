@@ -10,28 +10,36 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use rdkafka::Message as _;
+use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
 use rdkafka::error::KafkaError;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 mod client;
+mod gate;
 mod worker;
 mod partition;
+mod reset;
 mod commits;
 mod handover;
 mod backpressure;
+mod account;
 mod trouble;
 mod farewell;
 
 pub(crate) use client::list_of;
-use client::{Client, Event};
+use client::{Client, Event, Events};
 use commits::Commits;
 use partition::Partition;
-use worker::{Report, Worker};
+use worker::Report;
 
+use crate::actual_state::{ActualStateWriter, LastBatch};
 use crate::config::{KafkaConfig, Limits};
+use crate::control::steering::PendingReader;
 use crate::desired_state::DesiredStateReader;
 use crate::processor::Processor;
 use crate::road::Road;
@@ -41,12 +49,27 @@ const TICK: Duration = Duration::from_millis(100);
 /// For how long batches in flight may go on once they are to end.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// The queue of one partition's records.
+type Queue = StreamPartitionQueue<Events>;
+
+/// What the loop hears from the control plane, and what it tells it.
+pub struct Doors {
+    /// Who this member is.
+    pub member: Uuid,
+    /// What the layer is to do.
+    pub desired: DesiredStateReader,
+    /// What resets have still to do.
+    pub pending: PendingReader,
+    /// What the consumer does.
+    pub actual: ActualStateWriter,
+}
+
 /// The loop's whole state; nobody else touches it.
 pub struct Consumer<P> {
     config: KafkaConfig,
     limits: Limits,
     road: Arc<Road<P>>,
-    desired: DesiredStateReader,
+    doors: Doors,
     client: Arc<Client>,
     topic: Arc<str>,
     events: UnboundedReceiver<Event>,
@@ -64,16 +87,14 @@ pub struct Consumer<P> {
     /// Turns beyond the usual ones, in the place of those that halted batches keep.
     lent: usize,
     progress: Instant,
+    progress_at: DateTime<Utc>,
+    last_batch: Option<LastBatch>,
+    reached: Option<i64>,
 }
 
 impl<P: Processor> Consumer<P> {
     /// A member of the layer's group.
-    pub fn join(
-        config: &KafkaConfig,
-        limits: Limits,
-        road: Arc<Road<P>>,
-        desired: DesiredStateReader,
-    ) -> Result<Self, KafkaError> {
+    pub fn join(config: &KafkaConfig, limits: Limits, road: Arc<Road<P>>, doors: Doors) -> Result<Self, KafkaError> {
         let (tell_event, events) = unbounded_channel();
         let (tell, reports) = unbounded_channel();
         Ok(Self {
@@ -82,7 +103,7 @@ impl<P: Processor> Consumer<P> {
             config: config.clone(),
             limits,
             road,
-            desired,
+            doors,
             events,
             reports,
             tell,
@@ -95,6 +116,9 @@ impl<P: Processor> Consumer<P> {
             rejoined: None,
             lent: 0,
             progress: Instant::now(),
+            progress_at: Utc::now(),
+            last_batch: None,
+            reached: None,
         })
     }
 
@@ -110,7 +134,8 @@ impl<P: Processor> Consumer<P> {
                 Some(event) = self.events.recv() => { self.on_event(event); None }
                 Some(report) = self.reports.recv() => { self.on_report(report); None }
                 answer = self.commits.answer() => { self.on_commit(answer); None }
-                Ok(()) = self.desired.changed() => None,
+                Ok(()) = self.doors.desired.changed() => { self.give_account(); None }
+                Ok(()) = self.doors.pending.changed() => { self.begin_resets(); None }
                 _ = tick.tick() => { self.on_tick(); None }
                 // Records come by their partitions' queues; here the client says what concerns all of them.
                 polled = self.client.recv() => Some(polled.map(|message| message.partition())),
@@ -121,6 +146,7 @@ impl<P: Processor> Consumer<P> {
                 None => {}
             }
             self.hand_back_ended();
+            self.gate_stopped();
             self.lend_turns();
             self.bound_fetch();
         }
@@ -141,10 +167,12 @@ impl<P: Processor> Consumer<P> {
         let Some(partition) = self.partitions.get_mut(&id).filter(|held| held.worker == worker) else { return };
         match report {
             Report::Began { .. } => partition.busy_since = Some(Instant::now()),
-            Report::Done { frontier, .. } => {
+            Report::Passed { reset, .. } => self.on_passed(id, reset),
+            Report::Done { frontier, records, .. } => {
                 partition.busy_since = None;
                 partition.frontier = Some(frontier);
-                self.progress = Instant::now();
+                self.note_progress();
+                self.last_batch = Some(LastBatch { partition: id, records, finished_at: self.progress_at });
                 self.over_trouble();
                 self.commit();
             }
@@ -157,11 +185,13 @@ impl<P: Processor> Consumer<P> {
         self.expire_trouble();
         self.look_for_fallen_workers();
         self.rejoin_if_due();
+        self.begin_resets();
         // What the broker did not take is told it again.
         self.commit();
         if self.partitions.values().all(|partition| partition.busy_since.is_none()) {
-            self.progress = Instant::now();
+            self.note_progress();
         }
+        self.give_account();
         self.road.metrics.seconds_since_progress.set(self.progress.elapsed().as_secs_f64());
     }
 }

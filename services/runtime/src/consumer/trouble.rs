@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::partition::Partition;
+use super::partition::{Partition, Phase};
 use super::{Consumer, client, farewell};
 use crate::fault::Dependency;
 use crate::processor::Processor;
@@ -62,8 +62,20 @@ impl<P: Processor> Consumer<P> {
     /// A worker that has ended without being asked has met a fault of this program. Its partition begins again at the
     /// last commit.
     pub(super) fn look_for_fallen_workers(&mut self) {
-        let fallen = |held: &Partition| held.task.is_finished() && !held.ended && !held.revoked;
-        let Some((id, _)) = self.partitions.iter().find(|(_, held)| fallen(held)) else { return };
+        let finished = |held: &Partition| held.task.is_finished() && !held.ended && !held.revoked;
+        let at_end: Vec<(i32, u64)> =
+            self.partitions.iter().filter(|(_, held)| finished(held)).map(|(id, held)| (*id, held.worker)).collect();
+        // One that has come to its end in good order has said so, and that may just not have been heard yet.
+        while let Ok(report) = self.reports.try_recv() {
+            self.on_report(report);
+        }
+        let fallen = |id: &i32, worker: u64| {
+            self.partitions.get(id).is_some_and(|held| {
+                // A worker that was dropped for a reset is no fallen one.
+                held.worker == worker && finished(held) && !matches!(held.phase, Phase::Stopping)
+            })
+        };
+        let Some((id, _)) = at_end.into_iter().find(|(id, worker)| fallen(id, *worker)) else { return };
         let reason = format!("the worker of partition {id} has fallen; its log says why");
         self.trouble = Some(Instant::now());
         self.road.health.fails(Dependency::Kafka.name(), WATCHER, &reason);

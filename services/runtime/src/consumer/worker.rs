@@ -12,18 +12,21 @@ use tokio_util::sync::CancellationToken;
 use super::client::Events;
 use super::watcher;
 use crate::config::Limits;
-use crate::desired_state::{DesiredState, DesiredStateReader};
+use crate::control::resets::Pending;
+use crate::desired_state::DesiredStateReader;
 use crate::processor::Processor;
 use crate::record::Record;
-use crate::road::{Origin, Road};
+use crate::road::{Flight, Origin, Road};
 
 /// What a worker tells the loop, in the order in which it happens.
 #[derive(Debug)]
 pub enum Report {
     /// It has begun a batch.
     Began { partition: i32, worker: u64 },
-    /// Everything below the frontier is done.
-    Done { partition: i32, worker: u64, frontier: i64 },
+    /// It may begin, once a reset that wanted the partition elsewhere, if there was one, has taken it there.
+    Passed { partition: i32, worker: u64, reset: Option<Pending> },
+    /// Everything below the frontier is done, with a batch of so many records.
+    Done { partition: i32, worker: u64, frontier: i64, records: usize },
     /// Where a record might have come there came an error.
     Trouble { partition: i32, worker: u64, error: KafkaError },
     /// It has let go of its queue and does nothing any more.
@@ -35,6 +38,7 @@ impl Report {
     pub fn of(&self) -> (i32, u64) {
         match *self {
             Self::Began { partition, worker }
+            | Self::Passed { partition, worker, .. }
             | Self::Done { partition, worker, .. }
             | Self::Trouble { partition, worker, .. }
             | Self::Ended { partition, worker } => (partition, worker),
@@ -68,10 +72,10 @@ impl<P: Processor> Worker<P> {
             self.tell(Report::Began { partition, worker });
             let batch = self.batch(first);
             self.road.travel(&batch, Origin::Partition, &watcher).await;
-            drop(turn);
             if let Some(last) = batch.last() {
-                self.tell(Report::Done { partition, worker, frontier: last.offset + 1 });
+                self.tell(Report::Done { partition, worker, frontier: last.offset + 1, records: batch.len() });
             }
+            drop(turn);
         }
         let Self { queue, tell, .. } = self;
         // The partition's next queue must not be there before this one is gone: they share their wake-up call.
@@ -85,7 +89,7 @@ impl<P: Processor> Worker<P> {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,
-                _ = self.desired.wait_for(|desired| *desired == DesiredState::Running) => {}
+                _ = self.desired.wait_for(|desired| !desired.is_paused()) => {}
             }
             let error = tokio::select! {
                 biased;
@@ -101,7 +105,7 @@ impl<P: Processor> Worker<P> {
     }
 
     /// Waits for its turn, and through a pause of the layer; `None` when the worker is to stop.
-    async fn turn(&mut self) -> Option<OwnedSemaphorePermit> {
+    async fn turn(&mut self) -> Option<(OwnedSemaphorePermit, Flight)> {
         loop {
             let turn = tokio::select! {
                 biased;
@@ -109,14 +113,14 @@ impl<P: Processor> Worker<P> {
                 // The loop never closes the turns.
                 turn = Arc::clone(&self.turns).acquire_owned() => turn.ok()?,
             };
-            if *self.desired.borrow() == DesiredState::Running {
-                return Some(turn);
+            if let Some(flight) = self.road.flights.take_off(&self.desired) {
+                return Some((turn, flight));
             }
             drop(turn);
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,
-                _ = self.desired.wait_for(|desired| *desired == DesiredState::Running) => {}
+                _ = self.desired.wait_for(|desired| !desired.is_paused()) => {}
             }
         }
     }

@@ -9,8 +9,12 @@ use chrono::Utc;
 
 mod storing;
 mod patience;
+mod flight;
+
+pub use flight::{Flight, Flights};
 
 use crate::backoff::Backoff;
+use crate::breaker::Breaker;
 use crate::database::Database;
 use crate::dead_letter::{self, DeadLetter, Status};
 use crate::fault::{Dependency, Fault, Outage, StoreError};
@@ -37,6 +41,10 @@ pub struct Road<P> {
     pub health: Arc<Health>,
     /// Where all is counted.
     pub metrics: Arc<Metrics>,
+    /// Pauses the layer when the records go wrong.
+    pub breaker: Arc<Breaker>,
+    /// How many batches are on the road.
+    pub flights: Flights,
 }
 
 /// Where a batch comes from.
@@ -44,8 +52,10 @@ pub struct Road<P> {
 pub enum Origin {
     /// A run of a partition's records, in their order: its end is noted as applied.
     Partition,
-    /// Dead letters tried again: they say nothing of how far a partition is applied.
-    DeadLetters,
+    /// Dead letters tried again: they say nothing of how far a partition is applied, nor of how the producer does.
+    Replay,
+    /// Rows that the layer has, sent onward again: likewise, and nothing is to be written.
+    Stored,
 }
 
 /// A batch whose records are judged: `facts` and `sources` stand side by side, in the records' order.
@@ -56,9 +66,9 @@ struct Judged<'r, Fact> {
 }
 
 impl<P: Processor> Road<P> {
-    /// Takes a batch to its end, however long the surroundings make it wait. Dropping the future gives the batch up:
-    /// all that it did may be done again.
-    pub async fn travel(&self, records: &[Record], origin: Origin, watcher: &str) {
+    /// Takes a batch to its end, however long the surroundings make it wait; returns how many of its records ended as
+    /// dead letters. Dropping the future gives the batch up: all that it did may be done again.
+    pub async fn travel(&self, records: &[Record], origin: Origin, watcher: &str) -> usize {
         self.metrics.batch_records.observe(crate::metrics::as_f64(records.len()));
         let began = Instant::now();
         let started = began;
@@ -93,6 +103,11 @@ impl<P: Processor> Road<P> {
             self.until_done(watcher, || self.attempt_resolve(&resolved)).await;
         }
         self.count(records, &letters);
+        if origin == Origin::Partition {
+            let open = letters.iter().filter(|letter| letter.status == Status::Open);
+            let codes: Vec<&str> = open.map(|letter| letter.fault.code.as_str()).collect();
+            self.breaker.note(records.len(), codes.into_iter());
+        }
         tracing::debug!(
             batch = watcher,
             records = records.len(),
@@ -101,6 +116,7 @@ impl<P: Processor> Road<P> {
             seconds = began.elapsed().as_secs_f64(),
             "done"
         );
+        letters.len()
     }
 
     fn judge<'r>(&self, records: &'r [Record]) -> Judged<'r, P::Fact> {

@@ -29,7 +29,8 @@ impl<P: Processor> Road<P> {
         Err(fault)
     }
 
-    pub(super) async fn until_done<T, W>(&self, watcher: &str, mut work: impl FnMut() -> W) -> T
+    /// Does the work again and again until the surroundings let it be done, and makes known what they lack.
+    pub(crate) async fn until_done<T, W>(&self, watcher: &str, mut work: impl FnMut() -> W) -> T
     where
         W: Future<Output = Result<T, Outage>>,
     {

@@ -22,7 +22,7 @@ impl<P: Processor> Road<P> {
         watcher: &str,
     ) -> BTreeSet<i64> {
         let all: Vec<&P::Fact> = facts.iter().collect();
-        let mut to_apply = all.as_slice();
+        let mut to_apply = if origin == Origin::Stored { &[] } else { all.as_slice() };
         let mut backoff = Backoff::for_outages();
         loop {
             match self.attempt(self.prepared_transaction(records, to_apply, letters, origin)).await {
@@ -74,7 +74,7 @@ impl<P: Processor> Road<P> {
         // The rows come last but for one: locks that others may wait for are held for the shortest time.
         let unresolved = match origin {
             Origin::Partition => dead_letter::unresolved(&mut tx, self.layer, first, last).await?,
-            Origin::DeadLetters => records.iter().map(|record| record.offset).collect(),
+            Origin::Replay | Origin::Stored => records.iter().map(|record| record.offset).collect(),
         };
         dead_letter::store(&mut tx, self.layer, letters).await?;
         if !facts.is_empty() {

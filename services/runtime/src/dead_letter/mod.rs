@@ -1,13 +1,15 @@
 //! `ops.dead_letters`: records that were proven to be at fault, or that wait for the dictionary.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
+
+pub mod stored;
+pub mod browse;
+pub mod close;
+
+use stored::StoredRecord;
 
 use crate::fault::RecordFault;
 use crate::record::{Header, Record};
@@ -146,7 +148,7 @@ pub async fn resolve(pool: &PgPool, layer: &str, records: &[&Record]) -> Result<
 
 /// Claims waiting records whose time has come, oldest first, so that two replicas do not take the same.
 pub async fn claim_waiting(pool: &PgPool, layer: &str, most: i64) -> Result<Vec<Record>, sqlx::Error> {
-    let rows = sqlx::query_as::<_, Claimed>(
+    let rows = sqlx::query_as::<_, StoredRecord>(
         r#"update ops.dead_letters d set next_attempt_at = now() + make_interval(secs => $3)
            from (select id from ops.dead_letters
                  where layer = $1 and status = 'waiting' and next_attempt_at <= now()
@@ -159,7 +161,7 @@ pub async fn claim_waiting(pool: &PgPool, layer: &str, most: i64) -> Result<Vec<
     .bind(CLAIM.as_secs_f64())
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(|claimed| claimed.0).collect())
+    Ok(rows.into_iter().map(|stored| stored.0).collect())
 }
 
 /// How many dead letters the layer has in each status.
@@ -171,22 +173,4 @@ pub async fn count_by_status(pool: &PgPool, layer: &str) -> Result<Vec<(String, 
     .bind(layer)
     .fetch_all(pool)
     .await
-}
-
-struct Claimed(Record);
-
-impl<'r> FromRow<'r, sqlx::postgres::PgRow> for Claimed {
-    fn from_row(row: &'r sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {
-        let names: Vec<String> = row.try_get("header_names")?;
-        let values: Vec<Option<Vec<u8>>> = row.try_get("header_values")?;
-        Ok(Self(Record {
-            topic: Arc::from(row.try_get::<String, _>("topic")?),
-            partition: row.try_get("partition")?,
-            offset: row.try_get("offset")?,
-            time: row.try_get::<DateTime<Utc>, _>("record_time")?,
-            key: row.try_get("key")?,
-            value: row.try_get::<Option<Vec<u8>>, _>("value")?.map(Bytes::from),
-            headers: names.into_iter().zip(values).map(|(name, value)| Header { name, value }).collect(),
-        }))
-    }
 }

@@ -1,0 +1,97 @@
+//! The gate before each partition's work: a reset that wants the partition elsewhere is carried out here, once.
+//!
+//! The order is commit, note, work. Every owner of the partition passes here before it commits anything of its own, so
+//! the mark that the reset's commit bears is still there when it is looked for.
+
+use std::sync::Arc;
+
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::error::KafkaResult;
+use rdkafka::util::Timeout;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::client::{self, Client};
+use super::watcher;
+use super::worker::Report;
+use crate::broker::metadata_of;
+use crate::control::resets::{self, Pending};
+use crate::fault::{self, Dependency, Fault, Outage};
+use crate::processor::Processor;
+use crate::road::Road;
+
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// One partition's gate, and all that it needs.
+pub struct Gate<P> {
+    pub worker: u64,
+    pub partition: i32,
+    pub topic: Arc<str>,
+    pub client: Arc<Client>,
+    pub member: Uuid,
+    pub road: Arc<Road<P>>,
+    pub tell: UnboundedSender<Report>,
+    pub stop: CancellationToken,
+}
+
+impl<P: Processor> Gate<P> {
+    /// Says that the partition may be worked, or that it was asked to stop before that was known.
+    pub async fn pass(self) {
+        let (partition, worker) = (self.partition, self.worker);
+        let report = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Report::Ended { partition, worker },
+            reset = self.carry_out() => Report::Passed { partition, worker, reset },
+        };
+        // The loop is gone only when the service is at its end.
+        let _ = self.tell.send(report);
+    }
+
+    /// Takes the partition where a reset wants it, if one does, however long the surroundings make it wait.
+    async fn carry_out(&self) -> Option<Pending> {
+        let (road, watcher) = (&self.road, watcher(self.partition));
+        let asked = || async {
+            let pool = road.database.pool();
+            resets::pending_of(&pool, road.layer, self.partition).await.map_err(|error| of_sql(&error))
+        };
+        let pending = road.until_done(&watcher, asked).await?;
+        road.until_done(&watcher, || self.commit(pending)).await;
+        let noted = || async {
+            let pool = road.database.pool();
+            resets::applied(&pool, pending, self.member).await.map_err(|error| of_sql(&error))
+        };
+        road.until_done(&watcher, noted).await;
+        tracing::info!(partition = self.partition, target = pending.target, operation = %pending.operation, "offset reset");
+        Some(pending)
+    }
+
+    /// Commits the target, unless an earlier owner did so before it could note it.
+    async fn commit(&self, pending: Pending) -> Result<(), Outage> {
+        let (client, topic) = (Arc::clone(&self.client), Arc::clone(&self.topic));
+        let committing = tokio::task::spawn_blocking(move || -> KafkaResult<()> {
+            let mark = pending.operation.to_string();
+            let asked = client::list_of(&topic, [(pending.partition, None)]);
+            let held = client.committed_offsets(asked, Timeout::After(PATIENCE))?;
+            if held.elements().iter().any(|element| metadata_of(element) == mark) {
+                return Ok(());
+            }
+            client.commit(&client::marked(&topic, pending.partition, pending.target, &mark), CommitMode::Sync)
+        });
+        match committing.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => match fault::of_kafka(&error) {
+                Fault::Outage(outage) => Err(outage),
+                Fault::Record(fault) => Err(Outage::new(Dependency::Kafka, "commit", fault)),
+            },
+            Err(error) => Err(Outage::new(Dependency::Kafka, "commit", error)),
+        }
+    }
+}
+
+fn of_sql(error: &sqlx::Error) -> Outage {
+    match fault::of_sql(error) {
+        Fault::Outage(outage) => outage,
+        Fault::Record(fault) => Outage::new(Dependency::Postgres, "bookkeeping", fault),
+    }
+}

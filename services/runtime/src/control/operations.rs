@@ -1,0 +1,324 @@
+//! `ops.operations`: who did what, when, why, and what became of it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::postgres::{PgConnection, PgPool};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::GONE_AFTER;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Kind {
+    /// The layer was paused.
+    Pause,
+    /// The layer was set running.
+    Resume,
+    /// The group's offsets were set anew.
+    OffsetReset,
+    /// Dead letters were sent through the layer's road again.
+    DeadLetterReplay,
+    /// A dead letter was given up.
+    DeadLetterDiscard,
+    /// Stored orders were sent onward again.
+    Republish,
+}
+
+/// How far an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum State {
+    /// Nobody has begun it.
+    Accepted,
+    /// It is being done.
+    Running,
+    /// It is done.
+    Done,
+    /// It could not be done; `error` says why.
+    Failed,
+    /// It was cancelled before its end.
+    Cancelled,
+}
+
+impl Kind {
+    /// As it is written in the table, and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::OffsetReset => "offset_reset",
+            Self::DeadLetterReplay => "dead_letter_replay",
+            Self::DeadLetterDiscard => "dead_letter_discard",
+            Self::Republish => "republish",
+        }
+    }
+
+    /// Whether it takes long enough to be cancelled.
+    #[must_use]
+    pub const fn is_cancellable(self) -> bool {
+        matches!(self, Self::OffsetReset | Self::DeadLetterReplay | Self::Republish)
+    }
+}
+
+impl State {
+    /// As it is written in the table, and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing more will become of it.
+    #[must_use]
+    pub const fn is_finished(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// One operation.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Operation {
+    /// `UUIDv7`: it grows with time.
+    pub id: Uuid,
+    /// The layer.
+    #[schema(example = "cdm")]
+    pub layer: String,
+    /// What was done.
+    pub kind: Kind,
+    /// How far it is.
+    pub state: State,
+    /// The name of the token that asked for it, or `ordervault` for the service itself.
+    #[schema(example = "alice")]
+    pub actor: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// What was asked for.
+    #[schema(value_type = Object)]
+    pub request: Value,
+    /// Counts of what is to be done and what is done; which depends on the kind.
+    #[schema(value_type = Object)]
+    pub progress: Value,
+    /// What became of it, by member or by partition, in the order of events.
+    pub results: Vec<Outcome>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Who cancelled it.
+    pub cancelled_by: Option<String>,
+    /// When it was asked for, UTC.
+    pub created_at: DateTime<Utc>,
+    /// When it came to its end, UTC.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// What became of an operation with one member or partition.
+#[derive(Clone, Debug, Serialize, ToSchema, sqlx::FromRow)]
+pub struct Outcome {
+    /// The member that did it.
+    pub member: Option<Uuid>,
+    /// The partition that it was done to.
+    pub partition: Option<i32>,
+    /// `pending`, `done`, `gone` of a member; `applied`, `clamped`, `lost` of a partition.
+    #[schema(example = "applied")]
+    pub outcome: String,
+    /// The offset at which the partition goes on.
+    pub offset: Option<i64>,
+    /// When, UTC.
+    pub at: DateTime<Utc>,
+}
+
+/// An operation that is to be recorded.
+#[derive(Debug)]
+pub struct NewOperation<'a> {
+    /// The layer.
+    pub layer: &'a str,
+    /// What is to be done.
+    pub kind: Kind,
+    /// Who asks.
+    pub actor: &'a str,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// What is asked for.
+    pub request: Value,
+    /// Counts to begin with.
+    pub progress: Value,
+}
+
+/// Records an operation as accepted; returns its id.
+pub async fn insert(tx: &mut PgConnection, new: NewOperation<'_>) -> Result<Uuid, sqlx::Error> {
+    let id = Uuid::now_v7();
+    sqlx::query(
+        "insert into ops.operations (id, layer, kind, state, actor, reason, request, progress) \
+         values ($1, $2, $3, 'accepted', $4, $5, $6, $7)",
+    )
+    .bind(id)
+    .bind(new.layer)
+    .bind(new.kind)
+    .bind(new.actor)
+    .bind(new.reason)
+    .bind(new.request)
+    .bind(new.progress)
+    .execute(tx)
+    .await?;
+    Ok(id)
+}
+
+/// Which operations are listed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// Of this kind.
+    pub kind: Option<Kind>,
+    /// In this state.
+    pub state: Option<State>,
+    /// Older than this one.
+    pub before: Option<Uuid>,
+}
+
+/// A layer's operations, newest first.
+pub async fn list(pool: &PgPool, layer: &str, filter: Filter, most: i64) -> Result<Vec<Operation>, sqlx::Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select id, layer, kind, state, actor, reason, request, progress, error, cancelled_by, created_at, finished_at \
+         from ops.operations \
+         where layer = $1 and ($2::text is null or kind = $2) and ($3::text is null or state = $3) \
+               and ($4::uuid is null or id < $4) \
+         order by id desc limit $5",
+    )
+    .bind(layer)
+    .bind(filter.kind)
+    .bind(filter.state)
+    .bind(filter.before)
+    .bind(most)
+    .fetch_all(pool)
+    .await?;
+    with_outcomes(pool, rows).await
+}
+
+/// One operation of a layer.
+pub async fn get(pool: &PgPool, layer: &str, id: Uuid) -> Result<Option<Operation>, sqlx::Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select id, layer, kind, state, actor, reason, request, progress, error, cancelled_by, created_at, finished_at \
+         from ops.operations where layer = $1 and id = $2",
+    )
+    .bind(layer)
+    .bind(id)
+    .fetch_all(pool)
+    .await?;
+    Ok(with_outcomes(pool, rows).await?.pop())
+}
+
+async fn with_outcomes(pool: &PgPool, rows: Vec<Row>) -> Result<Vec<Operation>, sqlx::Error> {
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let outcomes: Vec<OutcomeRow> = sqlx::query_as(
+        r#"select operation_id, member, partition, outcome, "offset", at from ops.operation_results
+           where operation_id = any($1) order by operation_id, nth"#,
+    )
+    .bind(ids)
+    .fetch_all(pool)
+    .await?;
+    let mut operations: Vec<Operation> = rows.into_iter().map(Row::operation).collect();
+    for row in outcomes {
+        if let Some(operation) = operations.iter_mut().find(|operation| operation.id == row.operation_id) {
+            operation.results.push(row.outcome);
+        }
+    }
+    Ok(operations)
+}
+
+/// Notes which members have carried out the pauses and resumes that are under way, which are gone, and which of these
+/// operations are thereby done. A member that is at a later generation has passed the earlier one.
+pub async fn settle(pool: &PgPool, layer: &str) -> Result<(), sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    // One at a time: the rows are few, and two members that settle at once would wait for each other.
+    let unfinished: Vec<Uuid> = sqlx::query_scalar(
+        "select id from ops.operations where layer = $1 and kind in ('pause', 'resume') and state = 'running' \
+         order by id for update skip locked",
+    )
+    .bind(layer)
+    .fetch_all(&mut *tx)
+    .await?;
+    if unfinished.is_empty() {
+        return tx.rollback().await;
+    }
+    sqlx::query(
+        "update ops.operation_results r set outcome = judged.outcome, at = now() \
+         from (select p.operation_id, p.nth, \
+                      case when m.generation >= o.generation then 'done' \
+                           when m.id is null or m.heartbeat < now() - make_interval(secs => $2) then 'gone' end as outcome \
+               from ops.operation_results p \
+               join ops.operations o on o.id = p.operation_id \
+               left join ops.members m on m.id = p.member \
+               where p.operation_id = any($1) and p.outcome = 'pending') judged \
+         where judged.operation_id = r.operation_id and judged.nth = r.nth and judged.outcome is not null",
+    )
+    .bind(&unfinished)
+    .bind(GONE_AFTER)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "update ops.operations o \
+         set progress = jsonb_build_object('members_total', c.total, 'members_done', c.done), \
+             state = case when c.pending = 0 then 'done' else o.state end, \
+             finished_at = case when c.pending = 0 then now() end \
+         from (select u.id, count(r.nth) as total, count(r.nth) filter (where r.outcome = 'done') as done, \
+                      count(r.nth) filter (where r.outcome = 'pending') as pending \
+               from unnest($1) u(id) left join ops.operation_results r on r.operation_id = u.id group by u.id) c \
+         where o.id = c.id",
+    )
+    .bind(&unfinished)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await
+}
+
+#[derive(sqlx::FromRow)]
+struct OutcomeRow {
+    operation_id: Uuid,
+    #[sqlx(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    layer: String,
+    kind: Kind,
+    state: State,
+    actor: String,
+    reason: Option<String>,
+    request: Value,
+    progress: Value,
+    error: Option<String>,
+    cancelled_by: Option<String>,
+    created_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn operation(self) -> Operation {
+        Operation {
+            id: self.id,
+            layer: self.layer,
+            kind: self.kind,
+            state: self.state,
+            actor: self.actor,
+            reason: self.reason,
+            request: self.request,
+            progress: self.progress,
+            results: Vec::new(),
+            error: self.error,
+            cancelled_by: self.cancelled_by,
+            created_at: self.created_at,
+            finished_at: self.finished_at,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Keeps the doors to the consumer in step with `ops`: by PostgreSQL's notifications at once, and by asking again every
+//! few seconds where those are lost. With PostgreSQL away the last known state holds.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+use tokio::sync::watch;
+
+use super::resets::{self, Pending};
+use super::{CHANNEL, pauses};
+use crate::backoff::Backoff;
+use crate::database::Database;
+use crate::desired_state::{self, DesiredState, DesiredStateReader, DesiredStateWriter};
+
+/// How often it is asked without a notification.
+const ASK_EVERY: Duration = Duration::from_secs(4);
+/// An answer that takes longer counts as none.
+const PATIENCE: Duration = Duration::from_secs(3);
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Wakes who waits for a change in `ops` that is not a matter of the consumer.
+pub type Changes = watch::Receiver<u64>;
+
+/// What resets have still to do, for the consumer.
+pub type PendingReader = watch::Receiver<Vec<Pending>>;
+
+/// The writing ends of the doors.
+pub struct Steering {
+    layer: &'static str,
+    database: Database,
+    desired: DesiredStateWriter,
+    pending: watch::Sender<Vec<Pending>>,
+    changes: watch::Sender<u64>,
+}
+
+/// The reading ends of the doors.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// What the layer is to do.
+    pub desired: DesiredStateReader,
+    /// What resets have still to do.
+    pub pending: PendingReader,
+    /// That something has changed.
+    pub changes: Changes,
+}
+
+impl Steering {
+    /// Learns what is desired, however long that takes: before it is known nothing may be consumed.
+    pub async fn learn(layer: &'static str, database: Database) -> (Self, Doors) {
+        let mut backoff = Backoff::for_outages();
+        let first = loop {
+            match asked(&database, layer).await {
+                Some((first, ..)) => break first,
+                None => tokio::time::sleep(backoff.pause()).await,
+            }
+        };
+        log(&first);
+        let (desired, desired_reader) = desired_state::door(first);
+        let (pending, pending_reader) = watch::channel(Vec::new());
+        let (changes, changes_reader) = watch::channel(0);
+        let doors = Doors { desired: desired_reader, pending: pending_reader, changes: changes_reader };
+        (Self { layer, database, desired, pending, changes }, doors)
+    }
+
+    /// Keeps the doors in step until it is dropped.
+    pub async fn run(self) {
+        loop {
+            self.listen().await;
+            // Without notifications the questions go on.
+            self.ask().await;
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    /// Listens until the connection fails or the pool is given up.
+    async fn listen(&self) {
+        let pool = self.database.pool();
+        let connected = tokio::time::timeout(PATIENCE, async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.listen(CHANNEL).await?;
+            Ok::<_, sqlx::Error>(listener)
+        });
+        let Ok(Ok(mut listener)) = connected.await else { return };
+        while !pool.is_closed() {
+            // What was changed before the listener was there was not told.
+            let wait = self.ask().await;
+            loop {
+                match tokio::time::timeout(wait, listener.recv()).await {
+                    Ok(Ok(told)) if told.payload() != self.layer => {}
+                    Ok(Ok(_)) | Err(_) => break,
+                    Ok(Err(_)) => return,
+                }
+            }
+            self.changes.send_modify(|times| *times += 1);
+        }
+    }
+
+    /// Brings the doors up to date; returns when that is to be done again.
+    async fn ask(&self) -> Duration {
+        let Some((desired, pending, ends_in)) = asked(&self.database, self.layer).await else { return AGAIN_AFTER };
+        self.desired.send_if_modified(|held| {
+            let differs = *held != desired;
+            if differs {
+                log(&desired);
+                *held = desired;
+            }
+            differs
+        });
+        self.pending.send_if_modified(|held| {
+            let differs = *held != pending;
+            *held = pending;
+            differs
+        });
+        ends_in.map_or(ASK_EVERY, |ends_in| ends_in.clamp(Duration::from_millis(10), ASK_EVERY))
+    }
+}
+
+async fn asked(database: &Database, layer: &'static str) -> Option<(DesiredState, Vec<Pending>, Option<Duration>)> {
+    let pool = database.pool();
+    let answers = async {
+        pauses::expire(&pool, layer).await?;
+        let (desired, ends_in) = pauses::load(&pool, layer).await?;
+        Ok::<_, sqlx::Error>((desired, resets::pending(&pool, layer).await?, ends_in))
+    };
+    match tokio::time::timeout(PATIENCE, answers).await {
+        Ok(Ok(answers)) => Some(answers),
+        // The probe says what is wrong with the database.
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the desired state could not be asked for");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+fn log(desired: &DesiredState) {
+    if desired.is_paused() {
+        for pause in &desired.pauses {
+            tracing::info!(kind = ?pause.kind, actor = pause.actor, reason = pause.reason, until = ?pause.until, "the layer is to pause");
+        }
+    } else {
+        tracing::info!(generation = desired.generation, "the layer is to run");
+    }
+}

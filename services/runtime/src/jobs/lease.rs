@@ -1,0 +1,134 @@
+//! Who works on a job: one member, for as long as it says so again and again. How far it is is noted with the same
+//! words, so that another can go on where it was.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::Progress;
+use crate::control::notify;
+use crate::control::operations::{self, Kind, NewOperation};
+
+/// A member that says nothing for so long, in seconds, has lost its job.
+const LEASE: f64 = 15.0;
+
+/// A job, as far as it is.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Job {
+    /// Its operation.
+    pub id: Uuid,
+    /// The layer.
+    pub layer: String,
+    /// What it does.
+    pub kind: Kind,
+    /// What was asked for.
+    pub request: Value,
+    /// What is done.
+    #[sqlx(json)]
+    pub progress: Progress,
+    /// The place in its source at which it goes on.
+    pub cursor: Option<String>,
+    /// When it was asked for: what came later is not its affair.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Whose a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The member's that asks.
+    Ours,
+    /// Nobody's any more: it was cancelled.
+    Cancelled,
+    /// Another's.
+    Lost,
+}
+
+/// Records a job as asked for; returns its operation's id.
+pub async fn order(pool: &PgPool, new: NewOperation<'_>) -> Result<Uuid, sqlx::Error> {
+    let layer = new.layer;
+    let mut tx = pool.begin().await?;
+    let id = operations::insert(&mut tx, new).await?;
+    notify(&mut tx, layer).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// The oldest job that nobody works on becomes the member's.
+pub async fn claim(pool: &PgPool, layer: &str, kinds: &[Kind], member: Uuid) -> Result<Option<Job>, sqlx::Error> {
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    sqlx::query_as(
+        "update ops.operations o \
+         set runner = $3, lease_until = now() + make_interval(secs => $4), state = 'running' \
+         from (select id from ops.operations \
+               where layer = $1 and kind = any($2) and state in ('accepted', 'running') \
+                     and (lease_until is null or lease_until < now()) \
+               order by id limit 1 for update skip locked) free \
+         where o.id = free.id \
+         returning o.id, o.layer, o.kind, o.request, o.progress, o.cursor, o.created_at",
+    )
+    .bind(layer)
+    .bind(kinds)
+    .bind(member)
+    .bind(LEASE)
+    .fetch_optional(pool)
+    .await
+}
+
+/// Notes how far the job is and keeps it, unless it was cancelled or given to another meanwhile.
+pub async fn renew(pool: &PgPool, job: &Job, member: Uuid) -> Result<Standing, sqlx::Error> {
+    let cancelled: Option<bool> = sqlx::query_scalar(
+        "update ops.operations \
+         set progress = $3, cursor = $4, lease_until = now() + make_interval(secs => $5), \
+             state = case when cancelled_by is null then state else 'cancelled' end, \
+             finished_at = case when cancelled_by is null then null else now() end \
+         where id = $1 and runner = $2 and state = 'running' returning cancelled_by is not null",
+    )
+    .bind(job.id)
+    .bind(member)
+    .bind(Json(job.progress))
+    .bind(&job.cursor)
+    .bind(LEASE)
+    .fetch_optional(pool)
+    .await?;
+    Ok(match cancelled {
+        Some(false) => Standing::Ours,
+        Some(true) => Standing::Cancelled,
+        None => Standing::Lost,
+    })
+}
+
+/// Notes that nothing is left to do, or why nothing can be done.
+pub async fn finish(pool: &PgPool, job: &Job, member: Uuid, error: Option<&str>) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update ops.operations \
+         set state = case when $3::text is null then 'done' else 'failed' end, error = $3, finished_at = now() \
+         where id = $1 and runner = $2 and state = 'running'",
+    )
+    .bind(job.id)
+    .bind(member)
+    .bind(error)
+    .execute(pool)
+    .await
+    .map(|_| ())
+}
+
+/// Asks that an operation be cancelled: whoever works on a job stops after its present portion. Says whether it was still
+/// under way.
+pub async fn cancel(tx: &mut PgConnection, layer: &str, id: Uuid, actor: &str) -> Result<bool, sqlx::Error> {
+    // A job that nobody has begun ends at once, and so does what is no member's own.
+    let asked = sqlx::query(
+        "update ops.operations \
+         set cancelled_by = $3, state = case when runner is null then 'cancelled' else state end, \
+             finished_at = case when runner is null then now() end \
+         where id = $2 and layer = $1 and state in ('accepted', 'running')",
+    )
+    .bind(layer)
+    .bind(id)
+    .bind(actor)
+    .execute(&mut *tx)
+    .await?;
+    notify(tx, layer).await?;
+    Ok(asked.rows_affected() > 0)
+}

@@ -1,0 +1,231 @@
+//! Jobs: operations that send many records through the layer's road again, at a given rate, by one member at a time.
+//!
+//! Which records is the affair of a [`Source`]; that they are sent once each, as fast as was allowed, until the end, a
+//! cap or a cancellation, and by another member where the first one is killed, is done here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::postgres::PgPool;
+use uuid::Uuid;
+
+pub mod lease;
+mod pace;
+pub mod letters;
+
+use lease::{Job, Standing};
+use pace::Pace;
+
+use crate::control::operations::Kind;
+use crate::control::steering::Changes;
+use crate::desired_state::DesiredStateReader;
+use crate::processor::Processor;
+use crate::record::Record;
+use crate::road::{Origin, Road};
+
+/// Records of one portion at the most; the lease is renewed after each.
+const PORTION: u32 = 500;
+/// Portions of a second, so that the rate is even.
+const PORTIONS_A_SECOND: u32 = 10;
+/// When the work is looked for though nothing was heard of it: also that of a member that was killed.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Where the records of one kind of job come from.
+pub trait Source: Send + Sync + 'static {
+    /// The kind of operation that it serves.
+    fn kind(&self) -> Kind;
+
+    /// How its records travel.
+    fn origin(&self) -> Origin;
+
+    /// The next records in their order, at most `most`, after the place that an earlier portion ended at.
+    fn next<'a>(
+        &'a self,
+        pool: &'a PgPool,
+        job: &'a Job,
+        most: i64,
+    ) -> BoxFuture<'a, Result<Option<Portion>, sqlx::Error>>;
+}
+
+/// Some records of a job.
+#[derive(Debug)]
+pub struct Portion {
+    /// The records.
+    pub records: Vec<Record>,
+    /// The place at which they end.
+    pub cursor: String,
+}
+
+/// What every job is told in its request.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Bounds {
+    /// Records a second at the most.
+    max_per_second: u32,
+    /// Records at the most.
+    limit: Option<u64>,
+}
+
+/// Works on jobs, one at a time, for ever.
+pub async fn work<P: Processor>(
+    road: Arc<Road<P>>,
+    sources: Vec<Arc<dyn Source>>,
+    member: Uuid,
+    desired: DesiredStateReader,
+    mut changes: Changes,
+) {
+    let worker = Worker { road, sources, member, desired };
+    loop {
+        match worker.claim().await {
+            Ok(Some(job)) => worker.carry_out(job).await,
+            Ok(None) => {
+                // The sender lives as long as the service.
+                let _ = tokio::time::timeout(LOOK_EVERY, changes.changed()).await;
+            }
+            // The probe says what is wrong with the database.
+            Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
+        }
+    }
+}
+
+struct Worker<P> {
+    road: Arc<Road<P>>,
+    sources: Vec<Arc<dyn Source>>,
+    member: Uuid,
+    desired: DesiredStateReader,
+}
+
+impl<P: Processor> Worker<P> {
+    async fn claim(&self) -> Result<Option<Job>, sqlx::Error> {
+        let kinds: Vec<Kind> = self.sources.iter().map(|source| source.kind()).collect();
+        lease::claim(&self.road.database.pool(), self.road.layer, &kinds, self.member).await
+    }
+
+    /// Goes on until the job is finished, or another member has it.
+    async fn carry_out(&self, mut job: Job) {
+        let Some(source) = self.sources.iter().find(|source| source.kind() == job.kind) else { return };
+        let bounds = match serde_json::from_value::<Bounds>(job.request.clone()) {
+            Ok(bounds) => bounds,
+            Err(error) => return self.finish(&job, Some(&format!("the request cannot be read: {error}"))).await,
+        };
+        tracing::info!(operation = %job.id, kind = ?job.kind, done = job.progress.done, "job begun");
+        let mut pace = Pace::new(bounds.max_per_second);
+        loop {
+            let standing = match self.portion(source.as_ref(), &mut job, bounds, &mut pace).await {
+                Ok(Some(standing)) => standing,
+                Ok(None) => return self.finish(&job, None).await,
+                Err(_) => {
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    continue;
+                }
+            };
+            match standing {
+                Standing::Ours => {}
+                Standing::Cancelled | Standing::Lost => {
+                    tracing::info!(operation = %job.id, ?standing, done = job.progress.done, "job left");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Sends the next portion; `None` where nothing is left.
+    async fn portion(
+        &self,
+        source: &dyn Source,
+        job: &mut Job,
+        bounds: Bounds,
+        pace: &mut Pace,
+    ) -> Result<Option<Standing>, sqlx::Error> {
+        let pool = self.road.database.pool();
+        let left = bounds.limit.map_or(u64::MAX, |limit| limit.saturating_sub(job.progress.done));
+        let most = u64::from((bounds.max_per_second / PORTIONS_A_SECOND).clamp(1, PORTION)).min(left);
+        if most == 0 {
+            return Ok(None);
+        }
+        let Some(portion) = source.next(&pool, job, i64::try_from(most).unwrap_or(i64::MAX)).await? else {
+            return Ok(None);
+        };
+        let records = portion.records.len();
+        pace.await_turn(records).await;
+        // A paused layer writes nothing; the lease is kept meanwhile, and a cancellation heard.
+        let Some(_flight) = self.road.flights.take_off(&self.desired) else {
+            tokio::time::sleep(AGAIN_AFTER).await;
+            return lease::renew(&pool, job, self.member).await.map(Some);
+        };
+        let failed = self.send(portion.records, source.origin()).await;
+        job.cursor = Some(portion.cursor);
+        job.progress.done += records as u64;
+        job.progress.failed += failed as u64;
+        job.progress.succeeded += records.saturating_sub(failed) as u64;
+        loop {
+            // The records are through; that is to be noted before more are sent.
+            match lease::renew(&self.road.database.pool(), job, self.member).await {
+                Ok(standing) => return Ok(Some(standing)),
+                Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
+            }
+        }
+    }
+
+    /// Sends records through the road, a partition's together; returns how many ended as dead letters.
+    async fn send(&self, records: Vec<Record>, origin: Origin) -> usize {
+        let mut failed = 0;
+        for batch in by_partition(records) {
+            failed += self.road.travel(&batch, origin, "job").await;
+        }
+        failed
+    }
+
+    async fn finish(&self, job: &Job, error: Option<&str>) {
+        while let Err(failure) = lease::finish(&self.road.database.pool(), job, self.member, error).await {
+            tracing::debug!(error = %failure, "the end of a job could not be noted yet");
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+        tracing::info!(operation = %job.id, done = job.progress.done, failed = job.progress.failed, "job finished");
+    }
+}
+
+/// Batches as the road takes them: one partition each, no offset twice. A topic that was made anew may have left two
+/// records at one offset.
+#[must_use]
+pub fn by_partition(records: Vec<Record>) -> Vec<Vec<Record>> {
+    let mut seen: BTreeMap<(Arc<str>, i32, i64), usize> = BTreeMap::new();
+    let mut batches: BTreeMap<(usize, Arc<str>, i32), Vec<Record>> = BTreeMap::new();
+    for record in records {
+        let place = (Arc::clone(&record.topic), record.partition, record.offset);
+        let times = seen.entry(place).or_default();
+        batches.entry((*times, Arc::clone(&record.topic), record.partition)).or_default().push(record);
+        *times += 1;
+    }
+    let mut batches: Vec<Vec<Record>> = batches.into_values().collect();
+    for batch in &mut batches {
+        batch.sort_by_key(|record| record.offset);
+    }
+    batches
+}
+
+/// What a job counts, as `progress` of its operation.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, Deserialize)]
+pub struct Progress {
+    /// Records that fitted when it was asked for.
+    pub matched: u64,
+    /// Records sent.
+    pub done: u64,
+    /// Of them those that came to a good end.
+    pub succeeded: u64,
+    /// Of them those that ended as dead letters.
+    pub failed: u64,
+}
+
+impl Progress {
+    /// Before the first record.
+    #[must_use]
+    pub fn before(matched: u64) -> Value {
+        let progress = Self { matched, ..Self::default() };
+        serde_json::json!(progress)
+    }
+}
