@@ -1,14 +1,15 @@
 //! One service: the consumer loop beside the HTTP server, from start to the end of the last batch.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::backoff::Backoff;
 use crate::config::{PostgresConfig, RuntimeConfig};
@@ -27,8 +28,8 @@ use crate::waiting;
 
 const STARTUP: &str = "startup";
 
-/// Connections beside those of the batches: probe, waiting records, one to spare.
-const SPARE_CONNECTIONS: u32 = 3;
+/// Connections beside those of the batches: probe, waiting records, requests, one to spare.
+const SPARE_CONNECTIONS: u32 = 4;
 
 /// A layer, ready to be run.
 pub struct Service<P> {
@@ -41,7 +42,7 @@ pub struct Service<P> {
     /// What it makes of a batch.
     pub processor: P,
     /// What it serves beside the probes.
-    pub api: Router,
+    pub api: OpenApiRouter<http::State>,
     /// What it knows of itself; made early, so that the processor can report to it as well.
     pub health: Arc<Health>,
 }
@@ -57,12 +58,21 @@ impl<P: Processor> Service<P> {
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
         let metrics = Arc::new(Metrics::new(self.layer));
         let (_told, desired) = desired_state::door();
-        let state = http::State { health: Arc::clone(&self.health), metrics: Arc::clone(&metrics) };
-        let server = axum::serve(listener, http::router(state).merge(self.api.clone()));
+        let batches = u32::try_from(self.config.limits.batches_at_once).unwrap_or(u32::MAX);
+        let connections = batches.saturating_add(SPARE_CONNECTIONS);
+        let database = Database::new(&self.config.postgres, self.layer, connections);
+        let state = http::State {
+            layer: self.layer,
+            health: Arc::clone(&self.health),
+            metrics: Arc::clone(&metrics),
+            database: database.clone(),
+        };
+        let routes = http::router(state, &self.config.api, self.api.clone());
+        let server = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>());
         let server = server.with_graceful_shutdown(shutdown.clone().cancelled_owned());
         let server = tokio::spawn(server.into_future());
 
-        let work = self.work(metrics, desired, shutdown.clone());
+        let work = self.work(metrics, database, desired, shutdown.clone());
         work.await;
 
         // A client that keeps its connection open must not keep the service from its end.
@@ -72,7 +82,13 @@ impl<P: Processor> Service<P> {
         }
     }
 
-    async fn work(self, metrics: Arc<Metrics>, desired: DesiredStateReader, shutdown: CancellationToken) {
+    async fn work(
+        self,
+        metrics: Arc<Metrics>,
+        database: Database,
+        desired: DesiredStateReader,
+        shutdown: CancellationToken,
+    ) {
         let Self { layer, config, migrations, processor, health, .. } = self;
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -81,8 +97,6 @@ impl<P: Processor> Service<P> {
             () = keep_turning(&health) => {}
         }
 
-        let batches = u32::try_from(config.limits.batches_at_once).unwrap_or(u32::MAX);
-        let database = Database::new(&config.postgres, layer, batches.saturating_add(SPARE_CONNECTIONS));
         let publisher = config.kafka.destination_topic.as_deref().map(|topic| Publisher::new(&config.kafka, topic));
         let publisher = match publisher.transpose() {
             Ok(publisher) => publisher,
