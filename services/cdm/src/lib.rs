@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use ordervault_runtime::config::{RuntimeConfig, Settings};
 use ordervault_runtime::health::Health;
+use ordervault_runtime::http;
 use ordervault_runtime::program::Program;
 use ordervault_runtime::service::{self, Service};
 use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
 
 pub mod config;
 pub mod domain;
@@ -42,6 +44,10 @@ impl Program for Cdm {
         &MIGRATIONS
     }
 
+    fn api() -> OpenApiRouter<http::State> {
+        api::router()
+    }
+
     fn run(
         config: Config,
         listener: TcpListener,
@@ -52,7 +58,7 @@ impl Program for Cdm {
             config: config.runtime,
             migrations: &MIGRATIONS,
             processor: CdmProcessor,
-            api: api::router(),
+            api: Self::api(),
             sources: vec![],
             health: Arc::new(Health::new(&service::checks(&[]))),
         };

@@ -1,8 +1,9 @@
-//! What DDS serves beside the probes.
+//! What DDS serves beside what every layer does.
 
-use axum::Router;
+use ordervault_runtime::http;
+use utoipa_axum::router::OpenApiRouter;
 
 /// The table of contents.
-pub fn router() -> Router {
-    Router::new()
+pub fn router() -> OpenApiRouter<http::State> {
+    OpenApiRouter::default()
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The loop turns at least every 100 ms; a turn that takes this long is a stall.
 const STALL: Duration = Duration::from_secs(30);
@@ -32,9 +33,10 @@ struct Failure {
 }
 
 /// One line of `/readyz`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CheckReport {
     /// The check: `startup`, `postgres`, `kafka`, `redis`, …
+    #[schema(example = "postgres")]
     pub name: &'static str,
     /// Whether it passes.
     pub ok: bool,

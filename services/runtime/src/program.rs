@@ -1,4 +1,4 @@
-//! The command line that every layer's binary has: `serve` (the default), `migrate`, `healthcheck`.
+//! The command line that every layer's binary has: `serve` (the default), `migrate`, `openapi`, `healthcheck`.
 
 use std::future::Future;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -11,9 +11,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{RuntimeConfig, Settings};
 use crate::database;
+use crate::http::{self, docs};
 
 /// `EX_USAGE`: a setting or the command line is wrong.
 const USAGE: u8 = 64;
@@ -31,6 +33,8 @@ pub trait Program {
     fn runtime(config: &Self::Config) -> &RuntimeConfig;
     /// How its schema comes to be.
     fn migrations() -> &'static Migrator;
+    /// What it serves beside what every layer does.
+    fn api() -> OpenApiRouter<http::State>;
     /// Serves until `shutdown`.
     fn run(
         config: Self::Config,
@@ -54,6 +58,8 @@ pub fn main<P: Program>() -> ExitCode {
         (None | Some("serve"), None) => Verb::Serve,
         (Some("migrate"), None) => Verb::Migrate,
         (Some("healthcheck"), None) => Verb::Healthcheck,
+        // It needs no settings, so that a build can write it.
+        (Some("openapi"), None) => return say(openapi::<P>().trim_end()),
         (Some("--version" | "-V"), None) => {
             return say(&format!("ordervault-{} {}", P::LAYER, env!("CARGO_PKG_VERSION")));
         }
@@ -100,6 +106,12 @@ pub fn main<P: Program>() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The OpenAPI document of a layer, as its file in `openapi/` holds it.
+#[must_use]
+pub fn openapi<P: Program>() -> String {
+    docs::text(&docs::document(P::LAYER, P::api()))
 }
 
 async fn serve<P: Program>(config: P::Config) -> io::Result<()> {
@@ -164,7 +176,7 @@ fn log_as(json: bool) {
 fn usage<P: Program>() -> String {
     let name = P::LAYER;
     format!(
-        "usage: ordervault-{name} [serve | migrate | healthcheck]\nSettings are environment variables; the README lists them."
+        "usage: ordervault-{name} [serve | migrate | openapi | healthcheck]\nSettings are environment variables; the README lists them."
     )
 }
 

@@ -1,19 +1,20 @@
 //! One service: the consumer loop beside the HTTP server, from start to the end of the last batch.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::actual_state;
 use crate::backoff::Backoff;
 use crate::breaker::Breaker;
-use crate::broker::Broker;
+use crate::broker::{Broker, BrokerError};
 use crate::config::{PostgresConfig, RuntimeConfig};
 use crate::consumer::{self, Consumer};
 use crate::control::heartbeat::{self, Identity};
@@ -49,7 +50,7 @@ pub struct Service<P> {
     /// What it makes of a batch.
     pub processor: P,
     /// What it serves beside what every layer serves.
-    pub api: Router,
+    pub api: OpenApiRouter<http::State>,
     /// Jobs that only it has.
     pub sources: Vec<Arc<dyn Source>>,
     /// What it knows of itself; made early, so that the processor can report to it as well.
@@ -69,12 +70,22 @@ impl<P: Processor> Service<P> {
         let batches = u32::try_from(self.config.limits.batches_at_once).unwrap_or(u32::MAX);
         let connections = batches.saturating_add(SPARE_CONNECTIONS);
         let database = Database::new(&self.config.postgres, self.layer, connections);
-        let state = http::State { health: Arc::clone(&self.health), metrics: Arc::clone(&metrics) };
-        let server = axum::serve(listener, http::router(state).merge(self.api.clone()));
+        let broker = Broker::new(&self.config.kafka).map(Arc::new);
+        let state = http::State {
+            layer: self.layer,
+            group: Arc::from(self.config.kafka.group.as_str()),
+            topic: Arc::from(self.config.kafka.source_topic.as_str()),
+            health: Arc::clone(&self.health),
+            metrics: Arc::clone(&metrics),
+            database: database.clone(),
+            broker: broker.as_ref().ok().cloned(),
+        };
+        let routes = http::router(state, &self.config.api, self.api.clone());
+        let server = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>());
         let server = server.with_graceful_shutdown(shutdown.clone().cancelled_owned());
         let server = tokio::spawn(server.into_future());
 
-        let work = self.work(database, metrics, shutdown.clone());
+        let work = self.work(database, broker, metrics, shutdown.clone());
         work.await;
 
         // A client that keeps its connection open must not keep the service from its end.
@@ -84,7 +95,13 @@ impl<P: Processor> Service<P> {
         }
     }
 
-    async fn work(self, database: Database, metrics: Arc<Metrics>, shutdown: CancellationToken) {
+    async fn work(
+        self,
+        database: Database,
+        broker: Result<Arc<Broker>, BrokerError>,
+        metrics: Arc<Metrics>,
+        shutdown: CancellationToken,
+    ) {
         let Self { layer, config, migrations, processor, health, sources, .. } = self;
         let learned = async {
             migrate(&config.postgres, layer, migrations, &health).await;
@@ -96,8 +113,8 @@ impl<P: Processor> Service<P> {
             // The loop does not turn yet, but waiting for a lock or for the server is no stall.
             () = keep_turning(&health) => return,
         };
-        let broker = match Broker::new(&config.kafka) {
-            Ok(broker) => Arc::new(broker),
+        let broker = match broker {
+            Ok(broker) => broker,
             Err(error) => return not_started(&health, &error, &shutdown).await,
         };
         let publisher = config.kafka.destination_topic.as_deref().map(|topic| Publisher::new(&config.kafka, topic));

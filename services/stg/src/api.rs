@@ -1,8 +1,108 @@
-//! What STG serves beside the probes.
+//! What STG serves beside what every layer does.
 
-use axum::Router;
+use std::num::NonZeroU32;
+
+use axum::extract::State as FromState;
+use axum::response::{IntoResponse as _, Response};
+use ordervault_runtime::control::operations::{Kind, NewOperation, Operation};
+use ordervault_runtime::http::accepted::{self, Accepted, WaitFor};
+use ordervault_runtime::http::docs::ChangeErrors;
+use ordervault_runtime::http::extract::{Json, Query};
+use ordervault_runtime::http::fields::{Rate, Text, yes};
+use ordervault_runtime::http::{Actor, Problem, State};
+use ordervault_runtime::jobs::{Progress, lease};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::republish::{self, IdRange, Selection, TimeRange};
 
 /// The table of contents.
-pub fn router() -> Router {
-    Router::new()
+pub fn router() -> OpenApiRouter<State> {
+    OpenApiRouter::default().routes(routes!(republish_orders))
+}
+
+/// A wish to send stored orders onward again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RepublishRequest {
+    /// Which, by id; both ends are included.
+    #[schema(example = json!({"from": 1, "to": 20000}))]
+    ids: Option<IdRange>,
+    /// Which, by the time at which they were sent.
+    #[schema(example = json!({"from": "2020-01-01T00:00:00Z"}))]
+    sent: Option<TimeRange>,
+    /// Only count them; true unless said otherwise.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    dry_run: bool,
+    /// Orders a second at the most.
+    #[serde(default)]
+    max_per_second: Rate,
+    /// Orders at the most.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000_000)]
+    limit: Option<NonZeroU32>,
+    /// Why.
+    #[schema(example = "rebuild of the vault")]
+    reason: Option<Text>,
+}
+
+/// How many orders a republication would send.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RepublishCount {
+    /// Always true: nothing was done.
+    dry_run: bool,
+    /// How many are meant.
+    count: u64,
+}
+
+/// What a republication is answered with.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes the answers, which are made one by one")]
+enum RepublishAnswer {
+    /// Of a dry run.
+    Count(RepublishCount),
+    /// Finished while it was waited for.
+    Operation(Box<Operation>),
+}
+
+/// Republish stored orders
+///
+/// Sends stored orders onward again, in the order of their ids, so that DDS and CDM can be rebuilt when Kafka no longer
+/// has the history. Each goes with the version that is stored, so that nothing newer is undone. An order that lacks
+/// something from the dictionary becomes a waiting dead letter of the topic `stg.order_events`. A dry run, the default,
+/// counts them.
+#[utoipa::path(
+    post, path = "/api/v1/order-events/republish", operation_id = "republishOrderEvents", tag = "order events",
+    params(WaitFor), request_body = RepublishRequest,
+    responses((status = 200, description = "The dry run's count, or, after a wait, the finished operation.",
+               body = RepublishAnswer), Accepted, ChangeErrors)
+)]
+async fn republish_orders(
+    FromState(state): FromState<State>,
+    actor: Actor,
+    Query(wait): Query<WaitFor>,
+    Json(request): Json<RepublishRequest>,
+) -> Result<Response, Problem> {
+    let selection = Selection { ids: request.ids, sent: request.sent };
+    let pool = state.database.pool();
+    let count = u64::try_from(republish::count(&pool, selection).await?).unwrap_or_default();
+    if request.dry_run {
+        return Ok(axum::Json(RepublishCount { dry_run: true, count }).into_response());
+    }
+    let new = NewOperation {
+        layer: state.layer,
+        kind: Kind::Republish,
+        actor: &actor.0,
+        reason: request.reason.as_ref().map(Text::as_str),
+        request: json!({
+            "selection": selection, "max_per_second": request.max_per_second, "limit": request.limit,
+        }),
+        progress: Progress::before(count),
+    };
+    let id = lease::order(&pool, new).await?;
+    accepted::answer(&state, id, wait).await
 }

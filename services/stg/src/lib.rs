@@ -7,11 +7,13 @@ use std::sync::Arc;
 use ordervault_runtime::config::{RuntimeConfig, Settings};
 use ordervault_runtime::fault::Dependency;
 use ordervault_runtime::health::Health;
+use ordervault_runtime::http;
 use ordervault_runtime::program::Program;
 use ordervault_runtime::service::{self, Service};
 use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
 
 pub mod config;
 pub mod domain;
@@ -47,6 +49,10 @@ impl Program for Stg {
         &MIGRATIONS
     }
 
+    fn api() -> OpenApiRouter<http::State> {
+        api::router()
+    }
+
     fn run(
         config: Config,
         listener: TcpListener,
@@ -56,7 +62,7 @@ impl Program for Stg {
             layer: Self::LAYER,
             migrations: &MIGRATIONS,
             processor: StgProcessor::new(Dictionary::new(&config.redis, config.dictionary_ttl)),
-            api: api::router(),
+            api: Self::api(),
             sources: vec![Arc::new(StoredOrders)],
             config: config.runtime,
             health: Arc::new(Health::new(&service::checks(&[Dependency::Redis.name()]))),

@@ -4,17 +4,21 @@
 
 use std::net::SocketAddr;
 
+mod api;
 mod control;
 mod kafka;
 mod postgres;
 mod secret;
 mod settings;
+mod tokens;
 
+pub use api::ApiConfig;
 pub use control::ControlConfig;
 pub use kafka::{KafkaConfig, Topics};
 pub use postgres::PostgresConfig;
 pub use secret::Secret;
 pub use settings::{SettingFault, Settings};
+pub use tokens::{Token, TokenList, digest};
 
 /// What every layer needs.
 #[derive(Clone, Debug)]
@@ -25,6 +29,8 @@ pub struct RuntimeConfig {
     pub postgres: PostgresConfig,
     /// Where the HTTP server listens.
     pub http_addr: SocketAddr,
+    /// Who may use the API.
+    pub api: ApiConfig,
     /// How much is held in memory at once.
     pub limits: Limits,
     /// How the control plane works.
@@ -57,9 +63,17 @@ impl RuntimeConfig {
             "an IP address with a port, as in 0.0.0.0:5000",
             |text| text.parse().ok(),
         );
+        let api = ApiConfig::read(settings);
         let limits = Limits::read(settings);
         let control = ControlConfig::read(settings);
-        Some(Self { kafka: kafka?, postgres: postgres?, http_addr: http_addr?, limits: limits?, control: control? })
+        Some(Self {
+            kafka: kafka?,
+            postgres: postgres?,
+            http_addr: http_addr?,
+            api: api?,
+            limits: limits?,
+            control: control?,
+        })
     }
 }
 
