@@ -10,7 +10,7 @@ use crate::kafka;
 use crate::live::Live;
 use crate::orders::{Backlog, Mix, Plan, Produced, Trickle};
 use crate::recount::NameCheck;
-use crate::stage::{LAYERS, Service, Stage};
+use crate::stage::{LAYERS, OPS_TOKEN, Service, Stage};
 use crate::watch;
 
 /// Orders of the backlog.
@@ -71,8 +71,9 @@ async fn play(
     }
     for service in &*services {
         service.ready(START).await?;
-        println!("{} is ready: {}/readyz {1}/metrics", service.layer, service.url);
+        println!("{} is ready: {}/docs {1}/metrics", service.layer, service.url);
     }
+    println!("to change something there: Authorize with the token {OPS_TOKEN}");
     let begun = Instant::now();
     let mut live = Live::new(services, stage.pool.clone());
     tokio::select! {

@@ -26,6 +26,11 @@ use crate::recount::{NameCheck, Recount, Report};
 /// The layers in the order of the pipeline.
 pub const LAYERS: [&str; 3] = ["stg", "dds", "cdm"];
 
+/// The token with which a stage's services may be operated, and the name under which that is recorded.
+pub const OPS_TOKEN: &str = "let-me-operate";
+/// Whose token that is.
+pub const OPERATOR: &str = "operator";
+
 const PATIENCE: Duration = Duration::from_secs(10);
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
@@ -116,6 +121,7 @@ impl Stage {
         set("KAFKA_CONSUMER_GROUP", self.group(layer));
         set("KAFKA_SOURCE_TOPIC", self.source_topic(layer));
         set("LOG_FORMAT", "text".to_owned());
+        set("API_OPS_TOKENS", format!("{OPERATOR}:{OPS_TOKEN}"));
         set("RUST_LOG", "warn".to_owned());
         if let Some(next) = LAYERS.iter().skip_while(|other| **other != layer).nth(1) {
             set("KAFKA_DESTINATION_TOPIC", self.source_topic(next));

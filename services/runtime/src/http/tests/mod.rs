@@ -61,8 +61,8 @@ fn server(settings: &[(&str, &str)]) -> Router {
     let mut read = Settings::of(all.collect::<BTreeMap<_, _>>());
     let config = RuntimeConfig::read(&mut read, Topics { group: "g", source: "s", destination: None }).unwrap();
     let state = State {
-        group: Arc::from("group"),
-        topic: Arc::from("topic"),
+        group: "g".into(),
+        topic: "s".into(),
         broker: None,
         layer: "cdm",
         health: Health::new(&["startup"]).into(),
