@@ -42,6 +42,20 @@ pub enum PauseKind {
     DeadLetterBreaker,
 }
 
+impl PauseKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Operator, Self::DeadLetterBreaker];
+
+    /// As it is written in the table, in JSON and in the metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::DeadLetterBreaker => "dead_letter_breaker",
+        }
+    }
+}
+
 impl DesiredState {
     /// Whether there is a reason not to run.
     #[must_use]

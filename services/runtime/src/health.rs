@@ -17,6 +17,7 @@ pub struct Health {
     last_turn: Mutex<Instant>,
     checks: Mutex<BTreeMap<&'static str, Check>>,
     last_failure: Mutex<Option<(DateTime<Utc>, String)>>,
+    paused: Mutex<Option<String>>,
 }
 
 /// A named check. It fails while any of the tasks that watch it says so.
@@ -53,7 +54,12 @@ impl Health {
     #[must_use]
     pub fn new(checks: &[&'static str]) -> Self {
         let checks = checks.iter().map(|name| (*name, Check::default())).collect();
-        Self { last_turn: Mutex::new(Instant::now()), checks: Mutex::new(checks), last_failure: Mutex::new(None) }
+        Self {
+            last_turn: Mutex::new(Instant::now()),
+            checks: Mutex::new(checks),
+            last_failure: Mutex::new(None),
+            paused: Mutex::new(None),
+        }
     }
 
     /// Says that the consumer loop has turned once more.
@@ -98,6 +104,17 @@ impl Health {
     #[must_use]
     pub fn last_failure(&self) -> Option<(DateTime<Utc>, String)> {
         lock(&self.last_failure).clone()
+    }
+
+    /// Says why the layer is paused, or that it is not. No sign of ill health, but something to be seen.
+    pub fn pause(&self, reason: Option<String>) {
+        *lock(&self.paused) = reason;
+    }
+
+    /// Why the layer is paused, if it is.
+    #[must_use]
+    pub fn paused(&self) -> Option<String> {
+        lock(&self.paused).clone()
     }
 
     /// `watcher` is gone: what it was worried about is somebody else's worry now.

@@ -28,6 +28,8 @@ pub struct Metrics {
     pub end_to_end_seconds: Histogram,
     /// Connections of the pool by state.
     pub pool_connections: IntGaugeVec,
+    /// 1 while the layer is paused, by the kind of the reason.
+    pub paused: IntGaugeVec,
     /// Partitions that this member holds.
     pub assigned_partitions: IntGauge,
     /// 1, with the version as a label.
@@ -104,6 +106,7 @@ impl Metrics {
                 &[0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1., 2.5, 5., 10., 30., 60., 300., 3600.],
             ),
             pool_connections: gauges("ordervault_pool_connections", "Connections to PostgreSQL by state.", &["state"]),
+            paused: gauges("ordervault_paused", "1 while the layer is paused, by the kind of the reason.", &["kind"]),
             assigned_partitions: registered(IntGauge::new(
                 "ordervault_assigned_partitions",
                 "Partitions that this member holds.",
@@ -139,7 +142,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let collectors: [Box<dyn Collector>; 11] = [
+        let collectors: [Box<dyn Collector>; 12] = [
             Box::new(self.records.clone()),
             Box::new(self.batch_records.clone()),
             Box::new(self.batch_seconds.clone()),
@@ -149,6 +152,7 @@ impl Metrics {
             Box::new(self.dead_letters.clone()),
             Box::new(self.end_to_end_seconds.clone()),
             Box::new(self.pool_connections.clone()),
+            Box::new(self.paused.clone()),
             Box::new(self.assigned_partitions.clone()),
             Box::new(self.build_info.clone()),
         ];
@@ -193,6 +197,7 @@ mod tests {
         metrics.lag_records.with_label_values(&["0"]).set(1);
         metrics.retries.with_label_values(&["kafka", "timeout"]).inc();
         metrics.dead_letters.with_label_values(&["open"]).set(0);
+        metrics.paused.with_label_values(&["operator"]).set(0);
         metrics.pool_connections.with_label_values(&["idle"]).set(0);
         let text = metrics.text();
         let mut types: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ordervault_")).collect();
@@ -207,6 +212,7 @@ mod tests {
                 "dead_letters gauge",
                 "end_to_end_seconds histogram",
                 "lag_records gauge",
+                "paused gauge",
                 "pool_connections gauge",
                 "records_total counter",
                 "retries_total counter",

@@ -105,7 +105,7 @@ impl<P: Processor> Service<P> {
         let Self { layer, config, migrations, processor, health, sources, .. } = self;
         let learned = async {
             migrate(&config.postgres, layer, migrations, &health).await;
-            Steering::learn(layer, database.clone()).await
+            Steering::learn(layer, database.clone(), Arc::clone(&health), Arc::clone(&metrics)).await
         };
         let (steering, doors) = tokio::select! {
             () = shutdown.cancelled() => return,

@@ -56,7 +56,7 @@ pub async fn pause(pool: &PgPool, order: &PauseOrder<'_>) -> Result<Uuid, sqlx::
              since = case when p.until <= now() then now() else p.since end",
     )
     .bind(order.layer)
-    .bind(kind_name(order.kind))
+    .bind(order.kind.name())
     .bind(order.reason)
     .bind(order.actor)
     .bind(order.until)
@@ -147,14 +147,6 @@ async fn record(tx: &mut PgConnection, layer: &str, change: Change<'_>) -> Resul
     .await?;
     notify(tx, layer).await?;
     Ok(id)
-}
-
-/// As it is written in the table.
-const fn kind_name(kind: PauseKind) -> &'static str {
-    match kind {
-        PauseKind::Operator => "operator",
-        PauseKind::DeadLetterBreaker => "dead_letter_breaker",
-    }
 }
 
 #[derive(sqlx::FromRow)]

@@ -1,6 +1,7 @@
 //! Keeps the doors to the consumer in step with `ops`: by PostgreSQL's notifications at once, and by asking again every
 //! few seconds where those are lost. With PostgreSQL away the last known state holds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgListener;
@@ -10,7 +11,9 @@ use super::resets::{self, Pending};
 use super::{CHANNEL, pauses};
 use crate::backoff::Backoff;
 use crate::database::Database;
-use crate::desired_state::{self, DesiredState, DesiredStateReader, DesiredStateWriter};
+use crate::desired_state::{self, DesiredState, DesiredStateReader, DesiredStateWriter, PauseKind};
+use crate::health::Health;
+use crate::metrics::Metrics;
 
 /// How often it is asked without a notification.
 const ASK_EVERY: Duration = Duration::from_secs(4);
@@ -28,6 +31,8 @@ pub type PendingReader = watch::Receiver<Vec<Pending>>;
 pub struct Steering {
     layer: &'static str,
     database: Database,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
     desired: DesiredStateWriter,
     pending: watch::Sender<Vec<Pending>>,
     changes: watch::Sender<u64>,
@@ -46,7 +51,12 @@ pub struct Doors {
 
 impl Steering {
     /// Learns what is desired, however long that takes: before it is known nothing may be consumed.
-    pub async fn learn(layer: &'static str, database: Database) -> (Self, Doors) {
+    pub async fn learn(
+        layer: &'static str,
+        database: Database,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+    ) -> (Self, Doors) {
         let mut backoff = Backoff::for_outages();
         let first = loop {
             match asked(&database, layer).await {
@@ -54,12 +64,13 @@ impl Steering {
                 None => tokio::time::sleep(backoff.pause()).await,
             }
         };
-        log(&first);
-        let (desired, desired_reader) = desired_state::door(first);
+        let (desired, desired_reader) = desired_state::door(first.clone());
         let (pending, pending_reader) = watch::channel(Vec::new());
         let (changes, changes_reader) = watch::channel(0);
         let doors = Doors { desired: desired_reader, pending: pending_reader, changes: changes_reader };
-        (Self { layer, database, desired, pending, changes }, doors)
+        let steering = Self { layer, database, health, metrics, desired, pending, changes };
+        steering.make_known(&first);
+        (steering, doors)
     }
 
     /// Keeps the doors in step until it is dropped.
@@ -101,7 +112,7 @@ impl Steering {
         self.desired.send_if_modified(|held| {
             let differs = *held != desired;
             if differs {
-                log(&desired);
+                self.make_known(&desired);
                 *held = desired;
             }
             differs
@@ -112,6 +123,22 @@ impl Steering {
             differs
         });
         ends_in.map_or(ASK_EVERY, |ends_in| ends_in.clamp(Duration::from_millis(10), ASK_EVERY))
+    }
+
+    /// In the log, in `/readyz` and in the metrics.
+    fn make_known(&self, desired: &DesiredState) {
+        for pause in &desired.pauses {
+            tracing::info!(kind = pause.kind.name(), actor = pause.actor, reason = pause.reason, until = ?pause.until, "the layer is to pause");
+        }
+        if !desired.is_paused() {
+            tracing::info!(generation = desired.generation, "the layer is to run");
+        }
+        let reasons = desired.pauses.iter().map(|pause| format!("{}: {}", pause.actor, pause.reason));
+        self.health.pause(desired.is_paused().then(|| reasons.collect::<Vec<_>>().join("; ")));
+        for kind in PauseKind::ALL {
+            let paused = desired.pauses.iter().any(|pause| pause.kind == kind);
+            self.metrics.paused.with_label_values(&[kind.name()]).set(i64::from(paused));
+        }
     }
 }
 
@@ -130,15 +157,5 @@ async fn asked(database: &Database, layer: &'static str) -> Option<(DesiredState
             None
         }
         Err(_) => None,
-    }
-}
-
-fn log(desired: &DesiredState) {
-    if desired.is_paused() {
-        for pause in &desired.pauses {
-            tracing::info!(kind = ?pause.kind, actor = pause.actor, reason = pause.reason, until = ?pause.until, "the layer is to pause");
-        }
-    } else {
-        tracing::info!(generation = desired.generation, "the layer is to run");
     }
 }

@@ -195,8 +195,8 @@ async fn list(
         to: query.to,
     };
     let pool = state.database.pool();
-    let items = browse::list(&pool, state.layer, &filter, query.cursor, i64::from(query.limit.get())).await?;
-    let next_cursor = items.last().filter(|_| items.len() == usize::from(query.limit.get())).map(|last| last.id);
+    let mut items = browse::list(&pool, state.layer, &filter, query.cursor, query.limit.rows()).await?;
+    let next_cursor = query.limit.cut(&mut items, |letter| letter.id);
     Ok(axum::Json(LetterPage { items, next_cursor }))
 }
 

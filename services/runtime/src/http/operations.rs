@@ -81,8 +81,8 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<axum::Json<OperationPage>, Problem> {
     let filter = Filter { kind: query.kind, state: query.state, before: query.cursor };
-    let items = operations::list(&state.database.pool(), state.layer, filter, i64::from(query.limit.get())).await?;
-    let next_cursor = items.last().filter(|_| items.len() == usize::from(query.limit.get())).map(|last| last.id);
+    let mut items = operations::list(&state.database.pool(), state.layer, filter, query.limit.rows()).await?;
+    let next_cursor = query.limit.cut(&mut items, |operation| operation.id);
     Ok(axum::Json(OperationPage { items, next_cursor }))
 }
 

@@ -17,6 +17,9 @@ use crate::health::CheckReport;
 pub struct Readiness {
     /// Whether every check passes.
     pub ready: bool,
+    /// Why the layer is paused; null while it is to run. A paused layer is ready.
+    #[schema(required = true, example = "operator alice: menu migration, ticket 4711")]
+    pub paused: Option<String>,
     /// Each named check, with the reason where it fails.
     pub checks: Vec<CheckReport>,
 }
@@ -51,7 +54,7 @@ pub(super) async fn readyz(FromState(state): FromState<State>) -> impl IntoRespo
     let checks = state.health.report();
     let ready = checks.iter().all(|check| check.ok);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, checks }))
+    (status, Json(Readiness { ready, paused: state.health.paused(), checks }))
 }
 
 /// Metrics for Prometheus

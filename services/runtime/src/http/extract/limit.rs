@@ -12,6 +12,21 @@ impl Limit {
     pub fn get(self) -> u16 {
         self.0
     }
+
+    /// How many rows to ask for: one more than a page holds says whether there is a next one.
+    #[must_use]
+    pub fn rows(self) -> i64 {
+        i64::from(self.0) + 1
+    }
+
+    /// Cuts what was asked for down to a page; returns the cursor of the next one, which is its last item's.
+    pub fn cut<T, C>(self, items: &mut Vec<T>, cursor: impl Fn(&T) -> C) -> Option<C> {
+        if items.len() <= usize::from(self.0) {
+            return None;
+        }
+        items.truncate(usize::from(self.0));
+        items.last().map(cursor)
+    }
 }
 
 impl Default for Limit {
