@@ -37,7 +37,7 @@ pub fn document(layer: &str, api: OpenApiRouter<State>) -> OpenApi {
     let mut used_errors = BTreeSet::new();
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
-            operation.security = security(Right::needed(&method, path));
+            operation.security = Some(security(Right::needed(&method, path)));
             used_tags.extend(operation.tags.iter().flatten().cloned());
             used_errors.extend(operation.responses.responses.values().filter_map(errors::name));
         }
@@ -85,11 +85,11 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (axum::http::Method, 
 }
 
 /// What *Authorize* has to hold for an operation. An empty requirement says that it may also be nothing.
-fn security(right: Right) -> Option<Vec<SecurityRequirement>> {
+fn security(right: Right) -> Vec<SecurityRequirement> {
     let token = |name: &str| SecurityRequirement::new(name, [] as [&str; 0]);
     match right {
-        Right::Nothing => None,
-        Right::Read => Some(vec![SecurityRequirement::default(), token(READ_TOKEN), token(OPS_TOKEN)]),
-        Right::Change => Some(vec![token(OPS_TOKEN)]),
+        Right::Nothing => Vec::new(),
+        Right::Read => vec![SecurityRequirement::default(), token(READ_TOKEN), token(OPS_TOKEN)],
+        Right::Change => vec![token(OPS_TOKEN)],
     }
 }
