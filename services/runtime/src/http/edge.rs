@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Request, State as FromState};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
@@ -29,18 +28,14 @@ pub(super) async fn in_time(
     tokio::time::timeout(patience, next.run(request)).await.map_err(late)
 }
 
-/// Headers that every answer has, and no body where there must be none.
-pub(super) async fn finish(request: Request, next: Next) -> Response {
+/// Headers that every answer has.
+pub(super) async fn headers(request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with("/api/");
-    let is_head = request.method() == Method::HEAD;
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if is_api {
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    }
-    if is_head {
-        *response.body_mut() = Body::empty();
     }
     response
 }

@@ -68,6 +68,6 @@ pub fn router(state: State, config: &ApiConfig, api: OpenApiRouter<State>) -> Ro
     // The last layer is the outermost one.
     reachable
         .layer(CatchPanicLayer::custom(edge::panicked))
-        .layer(middleware::from_fn(edge::finish))
+        .layer(middleware::from_fn(edge::headers))
         .layer(middleware::from_fn(request_id::give))
 }

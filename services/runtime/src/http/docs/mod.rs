@@ -43,8 +43,8 @@ pub fn document(layer: &str, api: OpenApiRouter<State>) -> OpenApi {
         }
     }
     let of_the_layer = document.tags.take().unwrap_or_default();
-    let tags = tags::shared().into_iter().chain(of_the_layer).filter(|tag| used_tags.contains(&tag.name));
-    document.tags = Some(tags.collect());
+    let tags = tags::shared().into_iter().chain(of_the_layer).chain([tags::probes()]);
+    document.tags = Some(tags.filter(|tag| used_tags.contains(&tag.name)).collect());
 
     let components = document.components.get_or_insert_default();
     let mut schemas = vec![(ProblemBody::name().into_owned(), <ProblemBody as utoipa::PartialSchema>::schema())];
