@@ -4,6 +4,7 @@ use ordervault_runtime::http;
 use utoipa_axum::router::OpenApiRouter;
 
 /// The table of contents.
+#[must_use]
 pub fn router() -> OpenApiRouter<http::State> {
     OpenApiRouter::default()
 }

@@ -41,6 +41,8 @@ async fn each_bad_setting_ends_the_program_with_code_64_and_a_line_that_names_it
         ("BUFFER_MAX_RECORDS", "many"),
         ("BUFFER_MAX_BYTES", "-1"),
         ("BATCHES_AT_ONCE", "1000"),
+        ("API_CORS_ORIGINS", "ops.example"),
+        ("API_FAILED_LOGINS_PER_MINUTE", "0"),
         ("LOG_FORMAT", "xml"),
         ("ORDERVAULT_CONFIG", "/nowhere.toml"),
     ] {
@@ -65,11 +67,20 @@ async fn all_bad_settings_are_named_at_once_and_no_secret_is_shown() {
         ("REDIS_PASSWORD", "swordfish-1"),
         ("PG_WAREHOUSE_PASSWORD", "swordfish-2"),
         ("KAFKA_CONSUMER_PASSWORD", "swordfish-3"),
+        ("API_OPS_TOKENS", "alice:good,swordfish-4"),
+        ("API_READ_TOKENS_FILE", "/nowhere/tokens"),
         ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
     ];
     let said = refusal(&stage, "stg", &settings).await;
     let named: Vec<&str> = said.lines().filter_map(|line| line.split_once(": ").map(|(name, _)| name)).collect();
-    for name in ["KAFKA_HOST", "PG_WAREHOUSE_PORT", "REDIS_HOST", "KAFKA_CONSUMER_USERNAME"] {
+    for name in [
+        "KAFKA_HOST",
+        "PG_WAREHOUSE_PORT",
+        "REDIS_HOST",
+        "KAFKA_CONSUMER_USERNAME",
+        "API_OPS_TOKENS",
+        "API_READ_TOKENS_FILE",
+    ] {
         assert!(named.contains(&name), "{name} is not named: {said}");
     }
     assert!(!said.contains("swordfish"), "{said}");

@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 use crate::republish::{self, IdRange, Selection, TimeRange};
 
 /// The table of contents.
+#[must_use]
 pub fn router() -> OpenApiRouter<State> {
     OpenApiRouter::default().routes(routes!(republish_orders))
 }

@@ -80,3 +80,85 @@ fn origin(text: &str) -> Option<HeaderValue> {
         && host.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_:[]".contains(&byte));
     fits.then(|| HeaderValue::from_str(text).ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> (Option<ApiConfig>, Vec<String>) {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut settings = Settings::of(pairs);
+        let config = ApiConfig::read(&mut settings);
+        (config, settings.faults().iter().map(ToString::to_string).collect())
+    }
+
+    fn names(list: &TokenList) -> Vec<&str> {
+        list.iter().map(|token| &*token.name).collect()
+    }
+
+    #[test]
+    fn tokens_are_read_with_their_names_and_only_digests_are_kept() {
+        let digest = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+        let ops = format!("alice:swordfish:with:colons, bob@example.org:sha256:{digest}");
+        let (config, faults) = read(&[("API_OPS_TOKENS", &ops), ("API_READ_TOKENS", "alice:secret")]);
+        let config = config.unwrap_or_else(|| panic!("{faults:?}"));
+        assert_eq!(names(&config.ops_tokens), ["alice", "bob@example.org"]);
+        let digests: Vec<_> = config.ops_tokens.iter().chain(config.read_tokens.iter()).map(|one| one.digest).collect();
+        assert_eq!(digests[1], digests[2], "a digest and its token are the same");
+        assert_ne!(digests[0], digests[1]);
+        assert!(!format!("{config:?}").contains("swordfish"));
+    }
+
+    #[test]
+    fn every_bad_entry_is_named_by_its_place_and_no_token_is_shown() {
+        let entries = "alice:good,swordfish,:swordfish,two words:swordfish,carol:,dave:sword fish,eve:sha256:swordfish";
+        let (config, faults) = read(&[("API_OPS_TOKENS", entries)]);
+        assert!(config.is_none());
+        let takes = "takes name:token or name:sha256:<64 hex digits>, joined by commas";
+        let held = |what: &str| format!("API_OPS_TOKENS: held {what:?}, {takes}");
+        let bad_name = "with a name that is not 1 to 64 letters, digits, '.', '_', '-' or '@'";
+        assert_eq!(
+            faults,
+            [
+                held("entry 2 without a colon"),
+                held(&format!("entry 3 {bad_name}")),
+                held(&format!("entry 4 {bad_name}")),
+                held("entry 5 (carol) without a token"),
+                held("entry 6 (dave) with a token that holds spaces or characters beyond ASCII"),
+                held("entry 7 (eve) with something else than 64 hex digits after sha256:"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_of_tokens_must_be_there_and_good_at_the_start() {
+        let path = std::env::temp_dir().join(format!("ordervault-api-{}", std::process::id()));
+        let setting = [("API_OPS_TOKENS_FILE", path.to_str().unwrap()), ("API_OPS_TOKENS", "alice:fixed")];
+        for (content, says) in [
+            ("", "no token in it"),
+            ("a:b\nswordfish\n", "entry 2 without a colon"),
+            ("a:é", "entry 1 (a) with a token"),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let (config, faults) = read(&setting);
+            assert!(config.is_none());
+            assert!(faults[0].starts_with("API_OPS_TOKENS_FILE: held ") && faults[0].contains(says), "{faults:?}");
+            assert!(!faults[0].contains("swordfish"), "{faults:?}");
+        }
+        std::fs::write(&path, "bob:one\r\n\ncarol:two,dave:three\n").unwrap();
+        assert_eq!(names(&read(&setting).0.unwrap().ops_tokens), ["alice", "bob", "carol", "dave"]);
+        std::fs::remove_file(&path).unwrap();
+        assert!(read(&setting).1[0].contains("cannot be read"));
+    }
+
+    #[test]
+    fn origins_are_taken_as_browsers_send_them() {
+        let (config, _) = read(&[("API_CORS_ORIGINS", "https://ops.example:8443, http://[::1]:3000")]);
+        assert_eq!(config.unwrap().cors_origins, ["https://ops.example:8443", "http://[::1]:3000"]);
+        for bad in
+            ["*", "ops.example", "https://ops.example/", "https://", "https://a,,https://b", "https://Ops.example"]
+        {
+            assert!(read(&[("API_CORS_ORIGINS", bad)]).0.is_none(), "{bad}");
+        }
+    }
+}

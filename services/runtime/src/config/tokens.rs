@@ -120,7 +120,7 @@ pub(super) fn parse(entries: &[&str]) -> Result<Vec<Token>, Vec<String>> {
         match entry.trim().split_once(':') {
             None => faults.push(format!("{place} without a colon")),
             Some((name, _)) if !is_name(name) => {
-                faults.push(format!("{place} with a name that is not 1 to 64 letters, digits, '.', '_', '-' or '@'"))
+                faults.push(format!("{place} with a name that is not 1 to 64 letters, digits, '.', '_', '-' or '@'"));
             }
             Some((name, token)) => match digest_of(token) {
                 Ok(digest) => tokens.push(Token { name: name.into(), digest }),

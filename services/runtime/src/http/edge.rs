@@ -3,8 +3,7 @@
 use std::any::Any;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State as FromState};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
@@ -17,26 +16,26 @@ use super::problem::{Code, Problem};
 use super::request_id::X_REQUEST_ID;
 
 /// Longer than any `?wait=`, which is 60 s at the most.
-const ANSWER_IN: Duration = Duration::from_secs(75);
+pub(super) const ANSWER_IN: Duration = Duration::from_secs(75);
 
-/// Ends a request that takes too long.
-pub(super) async fn in_time(request: Request, next: Next) -> Result<Response, Problem> {
-    let late = |_| Problem::new(Code::Timeout, format!("there was no answer within {} s", ANSWER_IN.as_secs()));
-    tokio::time::timeout(ANSWER_IN, next.run(request)).await.map_err(late)
+/// Ends a request that takes longer than `patience`.
+pub(super) async fn in_time(
+    FromState(patience): FromState<Duration>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let late = |_| Problem::new(Code::Timeout, format!("there was no answer within {} s", patience.as_secs_f32()));
+    tokio::time::timeout(patience, next.run(request)).await.map_err(late)
 }
 
-/// Headers that every answer has, and no body where there must be none.
-pub(super) async fn finish(request: Request, next: Next) -> Response {
+/// Headers that every answer has.
+pub(super) async fn headers(request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with("/api/");
-    let is_head = request.method() == Method::HEAD;
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if is_api {
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    }
-    if is_head {
-        *response.body_mut() = Body::empty();
     }
     response
 }
@@ -52,6 +51,7 @@ pub(super) fn cors(origins: &[HeaderValue]) -> CorsLayer {
 }
 
 /// A handler that panics takes its request with it, not the server.
+#[expect(clippy::needless_pass_by_value, reason = "it is what the layer calls")]
 pub(super) fn panicked(cause: Box<dyn Any + Send>) -> Response {
     let said = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
     tracing::error!(panic = said.unwrap_or("without a message"), "a request met a fault of the service");

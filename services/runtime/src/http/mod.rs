@@ -85,13 +85,13 @@ pub fn router(state: State, config: &ApiConfig, api: OpenApiRouter<State>) -> Ro
     let guarded = routes
         .layer(DefaultBodyLimit::max(extract::BODY_LIMIT))
         .layer(middleware::from_fn_with_state(Arc::new(Access::new(config)), access::guard))
-        .layer(middleware::from_fn(edge::in_time));
+        .layer(middleware::from_fn_with_state(edge::ANSWER_IN, edge::in_time));
     // A browser asks for leave without a token, so its question must not come to the guard.
     let reachable =
         if config.cors_origins.is_empty() { guarded } else { guarded.layer(edge::cors(&config.cors_origins)) };
     // The last layer is the outermost one.
     reachable
         .layer(CatchPanicLayer::custom(edge::panicked))
-        .layer(middleware::from_fn(edge::finish))
+        .layer(middleware::from_fn(edge::headers))
         .layer(middleware::from_fn(request_id::give))
 }

@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(logins.note(one, began + Duration::from_secs(10)), Ok(()));
         assert_eq!(logins.note(one, began + Duration::from_secs(20)), Err(Duration::from_secs(40)));
         assert_eq!(logins.note(other, began + Duration::from_secs(20)), Ok(()));
-        assert_eq!(logins.note(one, began + Duration::from_secs(60)), Ok(()));
+        assert_eq!(logins.note(one, began + Duration::from_mins(1)), Ok(()));
     }
 
     #[test]

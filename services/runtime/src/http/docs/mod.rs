@@ -37,14 +37,14 @@ pub fn document(layer: &str, api: OpenApiRouter<State>) -> OpenApi {
     let mut used_errors = BTreeSet::new();
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
-            operation.security = security(Right::needed(&method, path));
+            operation.security = Some(security(Right::needed(&method, path)));
             used_tags.extend(operation.tags.iter().flatten().cloned());
             used_errors.extend(operation.responses.responses.values().filter_map(errors::name));
         }
     }
     let of_the_layer = document.tags.take().unwrap_or_default();
-    let tags = tags::shared().into_iter().chain(of_the_layer).filter(|tag| used_tags.contains(&tag.name));
-    document.tags = Some(tags.collect());
+    let tags = tags::shared().into_iter().chain(of_the_layer).chain([tags::probes()]);
+    document.tags = Some(tags.filter(|tag| used_tags.contains(&tag.name)).collect());
 
     let components = document.components.get_or_insert_default();
     let mut schemas = vec![(ProblemBody::name().into_owned(), <ProblemBody as utoipa::PartialSchema>::schema())];
@@ -85,11 +85,11 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (axum::http::Method, 
 }
 
 /// What *Authorize* has to hold for an operation. An empty requirement says that it may also be nothing.
-fn security(right: Right) -> Option<Vec<SecurityRequirement>> {
+fn security(right: Right) -> Vec<SecurityRequirement> {
     let token = |name: &str| SecurityRequirement::new(name, [] as [&str; 0]);
     match right {
-        Right::Nothing => None,
-        Right::Read => Some(vec![SecurityRequirement::default(), token(READ_TOKEN), token(OPS_TOKEN)]),
-        Right::Change => Some(vec![token(OPS_TOKEN)]),
+        Right::Nothing => Vec::new(),
+        Right::Read => vec![SecurityRequirement::default(), token(READ_TOKEN), token(OPS_TOKEN)],
+        Right::Change => vec![token(OPS_TOKEN)],
     }
 }

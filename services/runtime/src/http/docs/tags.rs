@@ -23,6 +23,10 @@ pub(super) fn shared() -> Vec<Tag> {
         tag(CONSUMER, "What the layer's consumer does, and what it is told to do: state, lag, pause, resume, reset."),
         tag(OPERATIONS, "Who did what, when, why, and what became of it."),
         tag(DEAD_LETTERS, "Records that were set aside whole, and their replay."),
-        tag(PROBES, "What Kubernetes and Prometheus ask; open to everybody."),
     ]
+}
+
+/// Comes after everything else.
+pub(super) fn probes() -> Tag {
+    tag(PROBES, "What Kubernetes and Prometheus ask; open to everybody.")
 }

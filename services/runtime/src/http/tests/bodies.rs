@@ -30,7 +30,7 @@ async fn each_misfit_is_named_with_its_place_what_it_holds_and_what_is_taken() {
             None,
             "the body is not JSON: EOF while parsing a value at line 1 column 11",
         ),
-        (r#"{} x"#, 400, "malformed_json", None, "the body is not JSON: trailing characters at line 1 column 4"),
+        ("{} x", 400, "malformed_json", None, "the body is not JSON: trailing characters at line 1 column 4"),
         (
             r#"{"reson": "x"}"#,
             400,
@@ -67,7 +67,7 @@ async fn each_misfit_is_named_with_its_place_what_it_holds_and_what_is_taken() {
             Some("/to/offsets/a~1b"),
             r#"/to/offsets/a~1b holds "x", takes a whole number"#,
         ),
-        (r#"[]"#, 422, "invalid_field", Some(""), "the body holds [], takes an object"),
+        ("[]", 422, "invalid_field", Some(""), "the body holds [], takes an object"),
         (r#"{"reason": 1, "reason": 2}"#, 422, "invalid_field", Some("/reason"), ""),
         (r#"{"reason": "a", "reason": "b"}"#, 422, "invalid_field", Some("/reason"), "/reason stands twice"),
         (

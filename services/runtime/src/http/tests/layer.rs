@@ -21,7 +21,6 @@ pub(super) fn router() -> OpenApiRouter<State> {
         .routes(routes!(one))
         .routes(routes!(change))
         .route("/api/v1/panic", axum::routing::get(panics))
-        .route("/api/v1/never", axum::routing::get(std::future::pending::<()>))
         .route("/api/v1/database", axum::routing::get(database))
 }
 

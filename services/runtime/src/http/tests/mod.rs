@@ -17,8 +17,12 @@ use crate::database::Database;
 use crate::health::Health;
 use crate::metrics::Metrics;
 
+mod access;
 mod bodies;
+mod edges;
 mod layer;
+mod queries;
+mod spec;
 
 /// An answer, read whole.
 struct Answer {
