@@ -6,7 +6,7 @@ use axum::extract::State as FromState;
 use axum::response::{IntoResponse as _, Response};
 use ordervault_runtime::control::operations::{Kind, NewOperation, Operation};
 use ordervault_runtime::http::accepted::{self, Accepted, WaitFor};
-use ordervault_runtime::http::docs::ChangeErrors;
+use ordervault_runtime::http::docs::{ChangeErrors, tags};
 use ordervault_runtime::http::extract::{Json, Query};
 use ordervault_runtime::http::fields::{Rate, Text, yes};
 use ordervault_runtime::http::{Actor, Problem, State};
@@ -14,15 +14,20 @@ use ordervault_runtime::jobs::{Progress, lease};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
+use utoipa::openapi::OpenApiBuilder;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::republish::{self, IdRange, Selection, TimeRange};
 
+const ORDER_EVENTS: &str = "order events";
+
 /// The table of contents.
 #[must_use]
 pub fn router() -> OpenApiRouter<State> {
-    OpenApiRouter::default().routes(routes!(republish_orders))
+    let about = tags::tag(ORDER_EVENTS, "The orders as they came, and sending them onward again.");
+    let description = OpenApiBuilder::new().tags(Some([about])).build();
+    OpenApiRouter::with_openapi(description).routes(routes!(republish_orders))
 }
 
 /// A wish to send stored orders onward again.
@@ -77,7 +82,7 @@ enum RepublishAnswer {
 /// something from the dictionary becomes a waiting dead letter of the topic `stg.order_events`. A dry run, the default,
 /// counts them.
 #[utoipa::path(
-    post, path = "/api/v1/order-events/republish", operation_id = "republishOrderEvents", tag = "order events",
+    post, path = "/api/v1/order-events/republish", operation_id = "republishOrderEvents", tag = ORDER_EVENTS,
     params(WaitFor), request_body = RepublishRequest,
     responses((status = 200, description = "The dry run's count, or, after a wait, the finished operation.",
                body = RepublishAnswer), Accepted, ChangeErrors)

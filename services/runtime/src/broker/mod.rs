@@ -6,23 +6,22 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 
+mod deadline;
 mod empty_group;
 mod first_times;
 
+use deadline::Deadline;
+
 use crate::config::KafkaConfig;
 use crate::consumer::list_of;
-
-/// For how long each question is asked.
-const PATIENCE: Duration = Duration::from_secs(3);
-const COORDINATOR_AGAIN: Duration = Duration::from_millis(200);
 
 /// Why a question has no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -104,7 +103,7 @@ impl Broker {
 
     /// The partitions of a topic.
     pub fn partitions_of(&self, topic: &str) -> Result<Vec<i32>, BrokerError> {
-        let metadata = self.heard(self.client.fetch_metadata(Some(topic), PATIENCE))?;
+        let metadata = self.heard(self.client.fetch_metadata(Some(topic), Deadline::begun().left()))?;
         let found = metadata.topics().first().filter(|found| found.error().is_none() && !found.partitions().is_empty());
         let found = found.ok_or_else(|| BrokerError::NoTopic(topic.to_owned()))?;
         let mut partitions: Vec<i32> =
@@ -213,34 +212,4 @@ pub(crate) fn metadata_of(element: &TopicPartitionListElem<'_>) -> String {
 fn end<C: Send + 'static>(client: C) {
     // Where no thread can be had, the client ends here.
     drop(std::thread::Builder::new().name("kafka client's end".to_owned()).spawn(move || drop(client)));
-}
-
-/// Until when a question is asked.
-#[derive(Clone, Copy)]
-struct Deadline(Instant);
-
-impl Deadline {
-    fn begun() -> Self {
-        Self(Instant::now() + PATIENCE)
-    }
-
-    fn left(self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
-    }
-
-    /// A coordinator that is only just being found is waited for: a new broker, or another broker's turn, is no sign
-    /// of ill health.
-    fn wait_for_coordinator<T>(self, mut ask: impl FnMut(Duration) -> KafkaResult<T>) -> KafkaResult<T> {
-        use RDKafkaErrorCode as C;
-        loop {
-            let answer = ask(self.left());
-            let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
-            let passes =
-                matches!(code, Some(C::NotCoordinator | C::CoordinatorNotAvailable | C::CoordinatorLoadInProgress));
-            if !passes || self.left() < COORDINATOR_AGAIN {
-                return answer;
-            }
-            std::thread::sleep(COORDINATOR_AGAIN);
-        }
-    }
 }

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use super::State;
 use super::accepted::{self, Created, WaitFor};
 use super::access::Actor;
-use super::docs::{ChangeErrors, ReadErrors};
+use super::docs::{ChangeErrors, ReadErrors, tags};
 use super::extract::{Json, NoParameters, Query};
 use super::fields::Text;
 use super::problem::Problem;
@@ -95,7 +95,7 @@ pub struct ResumeRequest {
 /// What is desired of the layer, for which reasons, and what each of its members does. A member that has not reported
 /// for ten seconds is shown as gone.
 #[utoipa::path(
-    get, path = "/api/v1/consumer", operation_id = "getConsumer", tag = "consumer",
+    get, path = "/api/v1/consumer", operation_id = "getConsumer", tag = tags::CONSUMER,
     responses((status = 200, description = "The state of the layer and its members.", body = ConsumerReport), ReadErrors)
 )]
 async fn consumer(
@@ -123,7 +123,7 @@ async fn consumer(
 /// is live and ready. Holds for members that come later, and until somebody resumes or the given time. Pausing a paused
 /// layer brings reason and time up to date.
 #[utoipa::path(
-    post, path = "/api/v1/consumer/pause", operation_id = "pauseConsumer", tag = "consumer", params(WaitFor),
+    post, path = "/api/v1/consumer/pause", operation_id = "pauseConsumer", tag = tags::CONSUMER, params(WaitFor),
     request_body = PauseRequest, responses(Created, ChangeErrors)
 )]
 async fn pause(
@@ -147,7 +147,7 @@ async fn pause(
 ///
 /// Removes every reason for a pause, the dead-letter breaker's as well.
 #[utoipa::path(
-    post, path = "/api/v1/consumer/resume", operation_id = "resumeConsumer", tag = "consumer", params(WaitFor),
+    post, path = "/api/v1/consumer/resume", operation_id = "resumeConsumer", tag = tags::CONSUMER, params(WaitFor),
     request_body = ResumeRequest, responses(Created, ChangeErrors)
 )]
 async fn resume(

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::State;
 use super::accepted::{self, Accepted, Created, WaitFor};
 use super::access::Actor;
-use super::docs::{ChangeErrors, ReadErrors};
+use super::docs::{ChangeErrors, ReadErrors, tags};
 use super::extract::{Json, Limit, NoParameters, Path, PathId, Query};
 use super::fields::{Rate, Text, yes};
 use super::problem::{Code, Problem};
@@ -180,7 +180,7 @@ pub struct DiscardRequest {
 ///
 /// Those first seen last first, without their records' content.
 #[utoipa::path(
-    get, path = "/api/v1/dead-letters", operation_id = "listDeadLetters", tag = "dead letters", params(ListQuery),
+    get, path = "/api/v1/dead-letters", operation_id = "listDeadLetters", tag = tags::DEAD_LETTERS, params(ListQuery),
     responses((status = 200, description = "A page of dead letters.", body = LetterPage), ReadErrors)
 )]
 async fn list(
@@ -204,7 +204,7 @@ async fn list(
 ///
 /// By code and status, the most frequent first: after a producer's release this says what it broke.
 #[utoipa::path(
-    get, path = "/api/v1/dead-letters/summary", operation_id = "summariseDeadLetters", tag = "dead letters",
+    get, path = "/api/v1/dead-letters/summary", operation_id = "summariseDeadLetters", tag = tags::DEAD_LETTERS,
     responses((status = 200, description = "The counts.", body = LetterSummary), ReadErrors)
 )]
 async fn summary(
@@ -219,7 +219,7 @@ async fn summary(
 ///
 /// The record byte for byte: key, value and headers as base64 and, where they are UTF-8, as text.
 #[utoipa::path(
-    get, path = "/api/v1/dead-letters/{id}", operation_id = "getDeadLetter", tag = "dead letters",
+    get, path = "/api/v1/dead-letters/{id}", operation_id = "getDeadLetter", tag = tags::DEAD_LETTERS,
     params(("id" = Uuid, Path, description = "The dead letter's id.")),
     responses((status = 200, description = "The dead letter.", body = WholeLetter), OneErrors)
 )]
@@ -237,7 +237,7 @@ async fn get(
 /// Sends those that are open or waiting and fit the filter through the layer's own road once more, so that a newer
 /// version that came meanwhile is not undone. Those that come to a good end are resolved. A dry run counts them.
 #[utoipa::path(
-    post, path = "/api/v1/dead-letters/replays", operation_id = "replayDeadLetters", tag = "dead letters",
+    post, path = "/api/v1/dead-letters/replays", operation_id = "replayDeadLetters", tag = tags::DEAD_LETTERS,
     params(WaitFor), request_body = ReplayRequest,
     responses((status = 200, description = "The dry run's count, or, after a wait, the finished operation.",
                body = ReplayAnswer), Accepted, ChangeErrors)
@@ -278,8 +278,11 @@ async fn replay_many(
 }
 
 /// Replay one dead letter
+///
+/// Sends its record through the layer's own road once more; it is resolved where that comes to a good end, and open as
+/// before where it does not.
 #[utoipa::path(
-    post, path = "/api/v1/dead-letters/{id}/replay", operation_id = "replayDeadLetter", tag = "dead letters",
+    post, path = "/api/v1/dead-letters/{id}/replay", operation_id = "replayDeadLetter", tag = tags::DEAD_LETTERS,
     params(("id" = Uuid, Path, description = "The dead letter's id."), WaitFor), request_body = ReplayOneRequest,
     responses(Created, CloseErrors)
 )]
@@ -314,7 +317,7 @@ async fn replay(
 ///
 /// It stays, with who gave it up and why, and is not tried again, also when its record is read once more.
 #[utoipa::path(
-    post, path = "/api/v1/dead-letters/{id}/discard", operation_id = "discardDeadLetter", tag = "dead letters",
+    post, path = "/api/v1/dead-letters/{id}/discard", operation_id = "discardDeadLetter", tag = tags::DEAD_LETTERS,
     params(("id" = Uuid, Path, description = "The dead letter's id."), WaitFor), request_body = DiscardRequest,
     responses(Created, CloseErrors)
 )]

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::State;
 use super::accepted::{self, Accepted, WaitFor};
 use super::access::Actor;
-use super::docs::{ChangeErrors, ReadErrors};
+use super::docs::{ChangeErrors, ReadErrors, tags};
 use super::extract::{Json, NoParameters, Query};
 use super::fields::{Text, yes};
 use super::problem::{Code, Problem};
@@ -34,7 +34,7 @@ error_set!(OffsetsErrors: ReadErrors + KafkaAway);
 error_set!(ResetErrors: ChangeErrors + KafkaAway + ResetUnderWay + PlanOutOfDate + WouldSkipRecords + UnknownPartition);
 
 /// A wish to take the group elsewhere.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResetRequest {
     /// Where to.
@@ -43,7 +43,7 @@ pub struct ResetRequest {
     #[schema(example = json!([0]), min_items = 1)]
     partitions: Option<BTreeSet<i32>>,
     /// Only say what would be done; true unless said otherwise.
-    #[serde(default = "yes", skip_serializing)]
+    #[serde(default = "yes")]
     #[schema(default = true)]
     dry_run: bool,
     /// Whether records may be skipped that were never processed.
@@ -51,7 +51,6 @@ pub struct ResetRequest {
     #[schema(default = false)]
     skip_records: bool,
     /// Why.
-    #[serde(skip_serializing)]
     #[schema(example = "replay of the last hour, ticket 4711")]
     reason: Option<Text>,
 }
@@ -72,7 +71,7 @@ enum ResetAnswer {
 /// Asked from the broker at this moment, so that they are right also while the layer is paused, and for partitions that
 /// no member holds. `lag_seconds` is the age of the first record that is not yet processed.
 #[utoipa::path(
-    get, path = "/api/v1/consumer/offsets", operation_id = "getOffsets", tag = "offsets",
+    get, path = "/api/v1/consumer/offsets", operation_id = "getOffsets", tag = tags::CONSUMER,
     responses((status = 200, description = "Every partition of the topic.", body = Positions), OffsetsErrors)
 )]
 async fn positions(
@@ -94,7 +93,7 @@ async fn positions(
 /// plan and its `ETag`; sent as `If-Match`, that tag refuses a plan that is out of date. Replayed records change nothing
 /// that is right already. Records that were never processed are skipped only with `skip_records`.
 #[utoipa::path(
-    post, path = "/api/v1/consumer/offsets/reset", operation_id = "resetOffsets", tag = "offsets",
+    post, path = "/api/v1/consumer/offsets/reset", operation_id = "resetOffsets", tag = tags::CONSUMER,
     params(WaitFor, ("if-match" = Option<String>, Header, description = "The `ETag` of the plan that is to be done.")),
     request_body(content = ResetRequest, examples(
         ("dry run" = (summary = "What a reset to an hour ago would do", value = json!({"to": {"duration": "PT1H"}}))),
@@ -129,8 +128,9 @@ async fn reset(
     if plan.skips() && !request.skip_records {
         return Err(would_skip(&plan));
     }
-    let mut asked = json!(request);
-    asked["plan"] = json!(plan.partitions);
+    let asked = json!({
+        "to": request.to, "partitions": request.partitions, "skip_records": request.skip_records, "plan": plan.partitions,
+    });
     let order = ResetOrder {
         layer: state.layer,
         actor: &actor.0,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::State;
 use super::accepted::{self, Created, WaitFor};
 use super::access::Actor;
-use super::docs::{ChangeErrors, ReadErrors};
+use super::docs::{ChangeErrors, ReadErrors, tags};
 use super::extract::{Limit, Path, PathId, Query};
 use super::problem::{Code, Problem};
 use crate::control::operations::{self, Filter, Kind, Operation};
@@ -73,7 +73,7 @@ pub struct OperationPage {
 ///
 /// The newest first. Operations are kept for `OPERATIONS_KEEP_DAYS` days, 90 by default.
 #[utoipa::path(
-    get, path = "/api/v1/operations", operation_id = "listOperations", tag = "operations", params(ListQuery),
+    get, path = "/api/v1/operations", operation_id = "listOperations", tag = tags::OPERATIONS, params(ListQuery),
     responses((status = 200, description = "A page of operations.", body = OperationPage), ReadErrors)
 )]
 async fn list(
@@ -90,7 +90,7 @@ async fn list(
 ///
 /// With `wait` the answer comes once it is finished.
 #[utoipa::path(
-    get, path = "/api/v1/operations/{id}", operation_id = "getOperation", tag = "operations",
+    get, path = "/api/v1/operations/{id}", operation_id = "getOperation", tag = tags::OPERATIONS,
     params(("id" = Uuid, Path, description = "The operation's id."), WaitFor),
     responses((status = 200, description = "The operation as it is.", body = Operation), OneErrors)
 )]
@@ -107,7 +107,7 @@ async fn get(
 /// A replay or a republication stops after the records that it has in hand; a reset leaves the partitions that it has
 /// not come to where they are. What is done stays done.
 #[utoipa::path(
-    post, path = "/api/v1/operations/{id}/cancel", operation_id = "cancelOperation", tag = "operations",
+    post, path = "/api/v1/operations/{id}/cancel", operation_id = "cancelOperation", tag = tags::OPERATIONS,
     params(("id" = Uuid, Path, description = "The operation's id."), WaitFor),
     responses(Created, CancelErrors)
 )]

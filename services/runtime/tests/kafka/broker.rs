@@ -12,7 +12,7 @@ use rdkafka::producer::Producer as _;
 use crate::stand::{PATIENCE, Stand, at, config_with};
 
 /// A question whose answer lies on the broker takes far less than it may.
-const SOON: Duration = Duration::from_millis(1500);
+const SOON: Duration = Duration::from_millis(900);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_has_its_partitions_and_one_that_is_not_there_is_named() {
@@ -91,10 +91,14 @@ async fn records_taken_back_and_the_marks_of_transactions_are_passed_over_and_ha
     producer.abort_transaction(PATIENCE).unwrap();
     stand.produce(0, [at(20)]).await;
 
-    let begun = Instant::now();
-    let times = stand.ask(|broker| broker.first_times(&BTreeMap::from([(0, 1), (1, 0)]))).await;
-    assert_eq!(times, BTreeMap::from([(0, at(20))]), "1 holds nothing but what was taken back");
-    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    let mut fastest = Duration::MAX;
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let times = stand.ask(|broker| broker.first_times(&BTreeMap::from([(0, 1), (1, 0)]))).await;
+        assert_eq!(times, BTreeMap::from([(0, at(20))]), "1 holds nothing but what was taken back");
+        fastest = fastest.min(begun.elapsed());
+    }
+    assert!(fastest < SOON, "{fastest:?}");
     stand.tear_down().await;
 }
 
@@ -144,7 +148,10 @@ async fn a_broker_that_accepts_connections_and_says_nothing_is_given_up_after_th
         answers(|broker| broker.committed(&[0]).map(drop)),
         answers(|broker| broker.watermarks(&[0]).map(drop)),
         answers(|broker| broker.first_offsets_at(&[0], at(0)).map(drop)),
-        answers(|broker| broker.commit_for_empty_group(0, 1, "")),
+        async {
+            let error = answers(|broker| broker.commit_for_empty_group(0, 1, "")).await;
+            assert!(matches!(error, BrokerError::TimedOut), "{error}");
+        },
         async {
             let times = broker.ask(|broker| broker.first_times(&BTreeMap::from([(0, 0)]))).await;
             assert_eq!(times.unwrap(), BTreeMap::new());
