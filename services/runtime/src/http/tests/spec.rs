@@ -158,3 +158,24 @@ async fn the_page_and_all_that_it_loads_come_from_here() {
     assert_eq!(document.header("content-type"), "application/json");
     assert_eq!(document.body, docs::text(&docs::document("cdm", layer::router())));
 }
+/// Every `$ref` in a document.
+fn references(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Object(fields) => {
+            let own = fields.get("$ref").and_then(Value::as_str);
+            own.into_iter().chain(fields.values().flat_map(references)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    for (layer, document) in documents() {
+        for reference in references(&document) {
+            let there = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
+            assert!(there.is_some(), "{layer}: {reference} leads nowhere; a parameter's type needs #[param(inline)]");
+        }
+    }
+}
