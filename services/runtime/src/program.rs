@@ -167,7 +167,8 @@ fn log_as(json: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=error"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     if json {
-        log.json().init();
+        // A request's span stands alone: its list would say everything twice.
+        log.json().with_span_list(false).init();
     } else {
         log.with_ansi(io::stderr().is_terminal()).init();
     }

@@ -33,7 +33,8 @@ pub(super) async fn give(request: Request, next: Next) -> Response {
     let answer = async move {
         let began = Instant::now();
         let response = next.run(request).await;
-        let (status, took_ms) = (response.status().as_u16(), began.elapsed().as_millis());
+        let status = response.status().as_u16();
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if matches!(method, Method::GET | Method::HEAD | Method::OPTIONS) {
             tracing::debug!(status, took_ms, "answered");
         } else {

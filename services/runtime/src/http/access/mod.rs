@@ -103,7 +103,10 @@ impl Access {
             Some((actor, Right::Change)) => Ok(Some(actor)),
             Some((actor, _)) => Err(Problem::ops_token_needed(&actor.0)),
             None => match self.failed_logins.note(from, Instant::now()) {
-                Ok(()) => Err(Problem::token_unknown()),
+                Ok(()) => {
+                    tracing::warn!(%from, "a token came that nobody has");
+                    Err(Problem::token_unknown())
+                }
                 Err(wait) => Err(Problem::too_many_failed_logins(wait)),
             },
         }

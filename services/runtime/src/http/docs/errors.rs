@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use axum::http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use utoipa::IntoResponses;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
@@ -122,7 +122,6 @@ pub(super) fn component(name: &str) -> Response {
     let mut response = ResponseBuilder::new().description(lines.join("\n\n")).content(PROBLEM_JSON, content);
     for (header, description, kind) in [
         (WWW_AUTHENTICATE, "How to say who one is.", Type::String),
-        (ALLOW, "The methods that the path takes.", Type::String),
         (RETRY_AFTER, "Seconds until a further attempt makes sense.", Type::Integer),
     ] {
         if codes.iter().any(|code| bears(*code, &header)) {
@@ -149,7 +148,6 @@ fn example(code: Code) -> serde_json::Value {
 fn bears(code: Code, header: &HeaderName) -> bool {
     match *header {
         WWW_AUTHENTICATE => code.status() == StatusCode::UNAUTHORIZED,
-        ALLOW => code == Code::MethodNotAllowed,
         RETRY_AFTER => matches!(code, Code::TooManyFailedLogins | Code::DatabaseAway | Code::KafkaAway),
         _ => false,
     }

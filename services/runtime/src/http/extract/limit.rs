@@ -1,9 +1,11 @@
-//! `?limit=` of the lists.
+//! `?limit=` of the lists, a field of their parameters: `#[serde(default)] #[param(inline)] limit: Limit`.
 
 use serde::de::{Deserialize, Deserializer, Error as _};
+use utoipa::ToSchema;
 
 /// How many items one page of a list holds at the most: 1 to 1,000, 100 unless said otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(minimum = 1, maximum = 1000, default = 100)]
 pub struct Limit(u16);
 
 impl Limit {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -24,10 +24,12 @@ pub(super) fn router() -> OpenApiRouter<State> {
         .route("/api/v1/database", axum::routing::get(database))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Filter {
     #[serde(default)]
+    #[param(inline)]
     limit: Limit,
     state: Option<String>,
     partition: Option<i32>,
@@ -45,9 +47,8 @@ struct Listed {
 /// Lists things
 ///
 /// As many as are asked for.
-#[utoipa::path(get, path = "/api/v1/things", tag = tags::OPERATIONS, params(
-    ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000),
-), responses((status = 200, description = "The things.", body = Listed), ReadErrors))]
+#[utoipa::path(get, path = "/api/v1/things", tag = tags::OPERATIONS, params(Filter),
+    responses((status = 200, description = "The things.", body = Listed), ReadErrors))]
 async fn list(Query(filter): Query<Filter>) -> Json<Listed> {
     let Filter { limit, state, partition, from } = filter;
     Json(Listed { limit: limit.get(), state, partition, from })
@@ -81,10 +82,12 @@ async fn one(Path(ThingId(id)): Path<ThingId>) -> Problem {
     Problem::operation_not_found(id)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Waiting {
     #[serde(default)]
+    #[param(inline)]
     wait: Wait,
 }
 
@@ -115,7 +118,7 @@ struct Changed {
 /// Changes a thing
 ///
 /// Says who did it.
-#[utoipa::path(post, path = "/api/v1/things/change", tag = tags::OPERATIONS, request_body = Change,
+#[utoipa::path(post, path = "/api/v1/things/change", tag = tags::OPERATIONS, params(Waiting), request_body = Change,
     responses((status = 200, description = "Changed.", body = Changed), ChangeErrors))]
 async fn change(actor: Actor, Query(query): Query<Waiting>, Json(change): Json<Change>) -> Json<Changed> {
     let offsets = match change.to {

@@ -9,7 +9,30 @@ use serde_json::Value;
 
 use super::{ask, bearer, get, layer, send, server};
 use crate::http::access::Right;
-use crate::http::docs;
+use crate::http::{Code, docs};
+
+/// What whoever reads can meet.
+const READ: &[Code] = &[
+    Code::UnknownParameter,
+    Code::InvalidParameter,
+    Code::TokenMissing,
+    Code::TokenUnknown,
+    Code::Timeout,
+    Code::InvalidField,
+    Code::TooManyFailedLogins,
+    Code::DatabaseAway,
+    Code::InternalFault,
+];
+
+/// What whoever changes something can meet beside it.
+const CHANGE: &[Code] = &[
+    Code::MalformedJson,
+    Code::UnknownField,
+    Code::ChangesDisabled,
+    Code::OpsTokenNeeded,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+];
 
 /// The documents of the layers, as they are committed, and that of the layer of these tests.
 fn documents() -> Vec<(String, Value)> {
@@ -53,29 +76,24 @@ fn every_operation_is_described_and_says_what_can_go_wrong() {
             assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{place}: its operationId is not its own");
             let own_tags = operation["tags"].as_array().unwrap();
             assert!(!own_tags.is_empty() && own_tags.iter().all(|tag| tags.contains(tag.as_str().unwrap())), "{place}");
-            let (security, errors): (Value, &[&str]) = match needed(&method, path) {
-                Right::Nothing => (serde_json::json!([]), &[]),
-                Right::Read => (
-                    serde_json::json!([{}, {"readToken": []}, {"opsToken": []}]),
-                    &["400", "401", "408", "422", "429", "503"],
-                ),
-                Right::Change => (
-                    serde_json::json!([{"opsToken": []}]),
-                    &["400", "401", "403", "408", "413", "415", "422", "429", "503"],
-                ),
+            let (security, codes) = match needed(&method, path) {
+                Right::Nothing => (serde_json::json!([]), Vec::new()),
+                Right::Read => (serde_json::json!([{}, {"readToken": []}, {"opsToken": []}]), READ.to_vec()),
+                Right::Change => (serde_json::json!([{"opsToken": []}]), [READ, CHANGE].concat()),
             };
             assert_eq!(operation["security"], security, "{place}");
-            for status in errors {
+            for code in codes {
+                let status = code.status();
+                let status = status.as_str();
                 let reference = operation["responses"][status]["$ref"].as_str();
                 let name = reference.and_then(|reference| reference.strip_prefix("#/components/responses/"));
                 let name = name.unwrap_or_else(|| panic!("{place} does not say what {status} means"));
                 let response = &document["components"]["responses"][name];
                 let content = &response["content"]["application/problem+json"];
                 assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{place} {status}");
-                for (code, example) in content["examples"].as_object().unwrap() {
-                    assert_eq!(example["value"]["code"], code.as_str(), "{place} {status}");
-                    assert_eq!(example["value"]["status"].to_string(), *status, "{place} {status}");
-                }
+                let example = &content["examples"][code.name()]["value"];
+                assert_eq!(example["code"], code.name(), "{place} does not say that it can answer {code}");
+                assert_eq!(example["status"].to_string(), status, "{place} {code}");
             }
         }
     }
@@ -139,4 +157,25 @@ async fn the_page_and_all_that_it_loads_come_from_here() {
     let document = get(&server, "/openapi.json").await;
     assert_eq!(document.header("content-type"), "application/json");
     assert_eq!(document.body, docs::text(&docs::document("cdm", layer::router())));
+}
+/// Every `$ref` in a document.
+fn references(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Object(fields) => {
+            let own = fields.get("$ref").and_then(Value::as_str);
+            own.into_iter().chain(fields.values().flat_map(references)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    for (layer, document) in documents() {
+        for reference in references(&document) {
+            let there = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
+            assert!(there.is_some(), "{layer}: {reference} leads nowhere; a parameter's type needs #[param(inline)]");
+        }
+    }
 }
