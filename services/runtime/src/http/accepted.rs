@@ -28,9 +28,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct WaitFor {
-    /// Answer once the operation is finished, but after this time at the latest: `30s` or `500ms`, at most `60s`.
+    /// Answer once the operation is finished, but after this time at the latest: `30s`, at most `60s`.
     #[serde(default)]
-    #[param(value_type = Option<String>, example = "5s", pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s)$")]
+    #[param(inline)]
     pub wait: Wait,
 }
 

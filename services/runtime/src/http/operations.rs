@@ -54,7 +54,7 @@ pub struct ListQuery {
     state: Option<operations::State>,
     /// How many at the most, 1 to 1000.
     #[serde(default)]
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    #[param(inline)]
     limit: Limit,
     /// The `next_cursor` of the page before.
     cursor: Option<Uuid>,
