@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod record;
+pub mod whole;
 pub mod fault;
 pub mod backoff;
 pub mod health;

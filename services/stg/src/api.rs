@@ -1,14 +1,12 @@
 //! What STG serves beside what every layer does.
 
-use std::num::NonZeroU32;
-
 use axum::extract::State as FromState;
 use axum::response::{IntoResponse as _, Response};
 use ordervault_runtime::control::operations::{Kind, NewOperation, Operation};
 use ordervault_runtime::http::accepted::{self, Accepted, WaitFor};
 use ordervault_runtime::http::docs::{ChangeErrors, tags};
 use ordervault_runtime::http::extract::{Json, Query};
-use ordervault_runtime::http::fields::{Rate, Text, yes};
+use ordervault_runtime::http::fields::{Cap, Rate, Text, USUAL_RATE, yes};
 use ordervault_runtime::http::{Actor, Problem, State};
 use ordervault_runtime::jobs::{Progress, lease};
 use serde::{Deserialize, Serialize};
@@ -44,12 +42,12 @@ pub struct RepublishRequest {
     #[serde(default = "yes")]
     #[schema(default = true)]
     dry_run: bool,
-    /// Orders a second at the most.
-    #[serde(default)]
-    max_per_second: Rate,
+    /// Orders a second at the most; 100 unless said otherwise.
+    #[schema(inline)]
+    max_per_second: Option<Rate>,
     /// Orders at the most.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000_000)]
-    limit: Option<NonZeroU32>,
+    #[schema(inline)]
+    limit: Option<Cap>,
     /// Why.
     #[schema(example = "rebuild of the vault")]
     reason: Option<Text>,
@@ -83,7 +81,7 @@ enum RepublishAnswer {
 /// counts them.
 #[utoipa::path(
     post, path = "/api/v1/order-events/republish", operation_id = "republishOrderEvents", tag = ORDER_EVENTS,
-    params(WaitFor), request_body = RepublishRequest,
+    params(WaitFor), request_body = Option<RepublishRequest>,
     responses((status = 200, description = "The dry run's count, or, after a wait, the finished operation.",
                body = RepublishAnswer), Accepted, ChangeErrors)
 )]
@@ -105,7 +103,7 @@ async fn republish_orders(
         actor: &actor.0,
         reason: request.reason.as_ref().map(Text::as_str),
         request: json!({
-            "selection": selection, "max_per_second": request.max_per_second, "limit": request.limit,
+            "selection": selection, "max_per_second": request.max_per_second.unwrap_or(USUAL_RATE), "limit": request.limit,
         }),
         progress: Progress::before(count),
     };

@@ -12,6 +12,7 @@ use ordervault_runtime::jobs::lease::Job;
 use ordervault_runtime::jobs::{Portion, Source};
 use ordervault_runtime::record::Record;
 use ordervault_runtime::road::Origin;
+use ordervault_runtime::whole::Whole;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPool;
 use utoipa::ToSchema;
@@ -30,14 +31,19 @@ pub struct Selection {
     pub sent: Option<TimeRange>,
 }
 
+/// The id of an order.
+pub type OrderId = Whole<{ i64::MIN }, { i64::MAX }>;
+
 /// A range of order ids, both ends included.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IdRange {
     /// The first.
-    pub from: Option<i64>,
+    #[schema(inline)]
+    pub from: Option<OrderId>,
     /// The last.
-    pub to: Option<i64>,
+    #[schema(inline)]
+    pub to: Option<OrderId>,
 }
 
 /// A range of time, RFC 3339.
@@ -59,8 +65,8 @@ pub async fn count(pool: &PgPool, selection: Selection) -> Result<i64, sqlx::Err
     let (ids, sent) = (selection.ids.unwrap_or_default(), selection.sent.unwrap_or_default());
     // The text is made of this file's own constants.
     sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from stg.order_events where {FITS}")))
-        .bind(ids.from)
-        .bind(ids.to)
+        .bind(ids.from.map(Whole::get))
+        .bind(ids.to.map(Whole::get))
         .bind(sent.from.map(|time| time.naive_utc()))
         .bind(sent.to.map(|time| time.naive_utc()))
         .fetch_one(pool)
@@ -102,8 +108,8 @@ async fn next(pool: &PgPool, job: &Job, most: i64) -> Result<Option<Portion>, sq
     );
     // The text is made of this file's own constants.
     let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(ids.from)
-        .bind(ids.to)
+        .bind(ids.from.map(Whole::get))
+        .bind(ids.to.map(Whole::get))
         .bind(sent.from.map(|time| time.naive_utc()))
         .bind(sent.to.map(|time| time.naive_utc()))
         .bind(after)

@@ -148,7 +148,7 @@ async fn pause(
 /// Removes every reason for a pause, the dead-letter breaker's as well.
 #[utoipa::path(
     post, path = "/api/v1/consumer/resume", operation_id = "resumeConsumer", tag = tags::CONSUMER, params(WaitFor),
-    request_body = ResumeRequest, responses(Created, ChangeErrors)
+    request_body = Option<ResumeRequest>, responses(Created, ChangeErrors)
 )]
 async fn resume(
     FromState(state): FromState<State>,

@@ -1,6 +1,5 @@
 //! `/api/v1/dead-letters`: what became of records that were at fault; replay and discard.
 
-use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use axum::extract::State as FromState;
@@ -18,7 +17,7 @@ use super::accepted::{self, Accepted, Created, WaitFor};
 use super::access::Actor;
 use super::docs::{ChangeErrors, ReadErrors, tags};
 use super::extract::{Json, Limit, NoParameters, Path, PathId, Query};
-use super::fields::{Rate, Text, yes};
+use super::fields::{Cap, Partition, Rate, Text, USUAL_RATE, yes};
 use super::problem::{Code, Problem};
 use crate::control::operations::{Kind, NewOperation, Operation};
 use crate::dead_letter::browse::{self, Letter, LetterCount, LetterFilter, LetterStatus, WholeLetter};
@@ -68,8 +67,8 @@ pub struct ListQuery {
     #[param(example = "missing:payload.user.id")]
     code: Option<Text>,
     /// Only those of this partition.
-    #[param(minimum = 0, maximum = 2_147_483_647)]
-    partition: Option<i32>,
+    #[param(inline)]
+    partition: Option<Partition>,
     /// First seen at or after, RFC 3339.
     from: Option<DateTime<Utc>>,
     /// First seen before, RFC 3339.
@@ -110,12 +109,12 @@ pub struct ReplayRequest {
     #[serde(default = "yes")]
     #[schema(default = true)]
     dry_run: bool,
-    /// Records a second at the most.
-    #[serde(default)]
-    max_per_second: Rate,
+    /// Records a second at the most; 100 unless said otherwise.
+    #[schema(inline)]
+    max_per_second: Option<Rate>,
     /// Records at the most.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000_000)]
-    limit: Option<NonZeroU32>,
+    #[schema(inline)]
+    limit: Option<Cap>,
     /// Why.
     #[schema(example = "producer mended, release 1.4.2")]
     reason: Option<Text>,
@@ -130,8 +129,8 @@ pub struct FilterRequest {
     /// With this code.
     code: Option<Text>,
     /// Of this partition.
-    #[schema(minimum = 0, maximum = 2_147_483_647)]
-    partition: Option<i32>,
+    #[schema(inline)]
+    partition: Option<Partition>,
     /// First seen at or after, RFC 3339.
     from: Option<DateTime<Utc>>,
     /// First seen before, RFC 3339.
@@ -190,7 +189,7 @@ async fn list(
     let filter = LetterFilter {
         status: query.status,
         code: query.code.map(|code| code.as_str().to_owned()),
-        partition: query.partition,
+        partition: number(query.partition),
         from: query.from,
         to: query.to,
     };
@@ -238,7 +237,7 @@ async fn get(
 /// version that came meanwhile is not undone. Those that come to a good end are resolved. A dry run counts them.
 #[utoipa::path(
     post, path = "/api/v1/dead-letters/replays", operation_id = "replayDeadLetters", tag = tags::DEAD_LETTERS,
-    params(WaitFor), request_body = ReplayRequest,
+    params(WaitFor), request_body = Option<ReplayRequest>,
     responses((status = 200, description = "The dry run's count, or, after a wait, the finished operation.",
                body = ReplayAnswer), Accepted, ChangeErrors)
 )]
@@ -253,7 +252,13 @@ async fn replay_many(
         let detail = format!("holds {:?}, takes \"open\" or \"waiting\"", closed.name());
         return Err(Problem::invalid_field("/filter/status", detail));
     }
-    let filter = LetterFilter { status, code: code.map(|code| code.as_str().to_owned()), partition, from, to };
+    let filter = LetterFilter {
+        status,
+        code: code.map(|code| code.as_str().to_owned()),
+        partition: number(partition),
+        from,
+        to,
+    };
     let pool = state.database.pool();
     let count = browse::count_replayable(&pool, state.layer, &filter).await?;
     let count = u64::try_from(count).unwrap_or_default();
@@ -263,7 +268,7 @@ async fn replay_many(
     let wanted = Wanted { filter, dead_letter: None };
     let reason = request.reason.as_ref().map(Text::as_str);
     let mut asked = json!(wanted);
-    asked["max_per_second"] = json!(request.max_per_second);
+    asked["max_per_second"] = json!(request.max_per_second.unwrap_or(USUAL_RATE));
     asked["limit"] = json!(request.limit);
     let new = NewOperation {
         layer: state.layer,
@@ -283,7 +288,7 @@ async fn replay_many(
 /// before where it does not.
 #[utoipa::path(
     post, path = "/api/v1/dead-letters/{id}/replay", operation_id = "replayDeadLetter", tag = tags::DEAD_LETTERS,
-    params(("id" = Uuid, Path, description = "The dead letter's id."), WaitFor), request_body = ReplayOneRequest,
+    params(("id" = Uuid, Path, description = "The dead letter's id."), WaitFor), request_body = Option<ReplayOneRequest>,
     responses(Created, CloseErrors)
 )]
 async fn replay(
@@ -334,4 +339,9 @@ async fn discard(
         Discarded::Closed(status) => Err(Problem::dead_letter_closed(id, status.name())),
         Discarded::NotFound => Err(Problem::dead_letter_not_found(id)),
     }
+}
+
+/// The number as the table has it.
+fn number(partition: Option<Partition>) -> Option<i32> {
+    partition.and_then(|partition| i32::try_from(partition.get()).ok())
 }

@@ -8,16 +8,25 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::whole::Whole;
+
 const LONGEST_TEXT: usize = 500;
-const HIGHEST_RATE: u32 = 10_000;
 
 /// A text for people, or one to compare with: 1 to 500 characters, not all of them blank, none of them U+0000.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Text(String);
 
-/// Records a second: 1 to 10,000; 100 unless said otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Rate(u32);
+/// Records a second.
+pub type Rate = Whole<1, 10_000>;
+
+/// The rate of a request that does not name one.
+pub const USUAL_RATE: Rate = Rate::of::<100>();
+
+/// Records at the most.
+pub type Cap = Whole<1, 1_000_000_000>;
+
+/// A partition's number.
+pub type Partition = Whole<0, 2_147_483_647>;
 
 impl Text {
     /// The text.
@@ -27,25 +36,11 @@ impl Text {
     }
 }
 
-impl Default for Rate {
-    fn default() -> Self {
-        Self(100)
-    }
-}
-
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let fits = text.chars().count() <= LONGEST_TEXT && !text.trim().is_empty() && !text.contains('\0');
         fits.then_some(Self(text)).ok_or_else(|| D::Error::custom("1 to 500 characters, not all of them blank"))
-    }
-}
-
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let rate = u32::deserialize(deserializer)?;
-        let fits = (1..=HIGHEST_RATE).contains(&rate);
-        fits.then_some(Self(rate)).ok_or_else(|| D::Error::custom("a whole number from 1 to 10000"))
     }
 }
 
@@ -64,24 +59,6 @@ impl PartialSchema for Text {
 impl ToSchema for Text {
     fn name() -> Cow<'static, str> {
         Cow::Borrowed("Text")
-    }
-}
-
-impl PartialSchema for Rate {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(SchemaType::Type(Type::Integer))
-            .description(Some("Records a second, 1 to 10000."))
-            .minimum(Some(1))
-            .maximum(Some(HIGHEST_RATE))
-            .default(Some(100.into()))
-            .into()
-    }
-}
-
-impl ToSchema for Rate {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("Rate")
     }
 }
 

@@ -18,7 +18,7 @@ use super::accepted::{self, Accepted, WaitFor};
 use super::access::Actor;
 use super::docs::{ChangeErrors, ReadErrors, tags};
 use super::extract::{Json, NoParameters, Query};
-use super::fields::{Text, yes};
+use super::fields::{Partition, Text, yes};
 use super::problem::{Code, Problem};
 use crate::control::members;
 use crate::control::operations::Operation;
@@ -40,8 +40,8 @@ pub struct ResetRequest {
     /// Where to.
     to: Target,
     /// Which partitions; all of them unless said otherwise.
-    #[schema(example = json!([0]), min_items = 1)]
-    partitions: Option<BTreeSet<i32>>,
+    #[schema(inline, example = json!([0]), min_items = 1)]
+    partitions: Option<BTreeSet<Partition>>,
     /// Only say what would be done; true unless said otherwise.
     #[serde(default = "yes")]
     #[schema(default = true)]
@@ -117,7 +117,10 @@ async fn reset(
     Query(wait): Query<WaitFor>,
     Json(request): Json<ResetRequest>,
 ) -> Result<Response, Problem> {
-    let plan = offsets::plan(state.broker()?, &request.to, request.partitions.as_ref(), Utc::now()).await?;
+    let number = |partition: &Partition| i32::try_from(partition.get()).ok();
+    let partitions: Option<BTreeSet<i32>> =
+        request.partitions.as_ref().map(|partitions| partitions.iter().filter_map(number).collect());
+    let plan = offsets::plan(state.broker()?, &request.to, partitions.as_ref(), Utc::now()).await?;
     let etag = plan.etag();
     if !matches(&headers, &etag) {
         return Err(Problem::plan_out_of_date());

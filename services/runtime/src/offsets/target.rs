@@ -12,6 +12,7 @@ mod schema;
 mod tests;
 
 use super::ago::Ago;
+use crate::whole;
 
 /// The forms that are an object with one field.
 const FIELDS: &[&str] = &["datetime", "duration", "shift_by", "offsets"];
@@ -152,6 +153,11 @@ impl Visitor<'_> for Number {
         Some(number)
             .filter(|number| *number >= self.least)
             .ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
+        let whole = whole::of_point(number).ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))?;
+        self.visit_i64(whole)
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {

@@ -23,7 +23,7 @@ const SHOWN: usize = 80;
 
 /// A JSON body, as an extractor and as an answer.
 ///
-/// As an extractor it takes a `T` that derives `Deserialize` with `#[serde(deny_unknown_fields)]`. An empty body is `{}`.
+/// As an extractor it takes a `T` that derives `Deserialize` with `#[serde(deny_unknown_fields)]`. An empty body and `null` are `{}`.
 /// A value's own `Deserialize` says in its error what is taken, as in "a whole number from 1 to 10".
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
@@ -69,6 +69,9 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let whole: Value = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
+    if whole.is_null() {
+        return read(b"{}");
+    }
     if let Some(pointer) = place_of_nul(&whole, String::new()) {
         return Err(Problem::invalid_field(pointer, "holds the character U+0000, which the database cannot hold"));
     }

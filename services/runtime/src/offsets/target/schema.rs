@@ -9,6 +9,9 @@ use super::Target;
 
 impl ToSchema for Target {}
 
+/// The usual ways of writing a length of time; others that mean the same are taken as well.
+const DURATION: &str = "^P([1-9][0-9]{0,3}W|[1-9][0-9]{0,4}D|([1-9][0-9]{0,4}D)?T([1-9][0-9]{0,5}H([1-9][0-9]{0,5}M)?([1-9][0-9]{0,5}S)?|[1-9][0-9]{0,5}M([1-9][0-9]{0,5}S)?|[1-9][0-9]{0,5}S))$";
+
 impl PartialSchema for Target {
     fn schema() -> RefOr<Schema> {
         let text = |format| ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build();
@@ -34,7 +37,7 @@ impl PartialSchema for Target {
             ))
             .item(form(
                 "duration",
-                text(SchemaFormat::Custom("duration".to_owned())),
+                ObjectBuilder::new().schema_type(Type::String).pattern(Some(DURATION)).build(),
                 "The first record at or after the time that lies so far back from now: ISO 8601 in weeks, days of \
                  24 hours, hours, minutes and seconds.",
                 &json!("PT1H"),

@@ -47,7 +47,10 @@ fn what_is_no_target_is_refused_with_the_field_what_it_held_and_what_is_expected
         (json!({"duration": "P1M"}), ["duration: invalid value: string \"P1M\"", "say it in days"]),
         (json!({"duration": 3600}), ["duration: invalid type: integer `3600`", "ISO 8601"]),
         (json!({"shift_by": "5"}), ["shift_by: invalid type: string \"5\"", "`shift_by` to be a whole number"]),
-        (json!({"shift_by": 1.5}), ["shift_by: invalid type", "`shift_by` to be a whole number"]),
+        (
+            json!({"shift_by": 1.5}),
+            ["shift_by: invalid value: floating point `1.5`", "`shift_by` to be a whole number"],
+        ),
         (json!({"shift_by": u64::MAX}), ["shift_by: invalid value", "64 bits"]),
         (json!({"shift_by": 1, "duration": "PT1H"}), ["`duration` and `shift_by`", "expected one of them"]),
         (json!({"offsets": {}}), ["offsets: invalid value: an empty object", "`offsets` to be a map"]),
