@@ -33,6 +33,9 @@ pub enum Error {
     /// A service did not answer.
     #[error("http: {0}")]
     Http(#[from] reqwest::Error),
+    /// A service answered what it should not.
+    #[error("{0} was answered with {1}: {2}")]
+    Answered(String, reqwest::StatusCode, String),
     /// The address of a server is missing or is none.
     #[error("{0} is not set, or is not what it should be: start it by ./dev")]
     NotSet(String),

@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::{ClientConfig, TopicPartitionList};
 use redis::aio::MultiplexedConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
@@ -15,8 +13,15 @@ use tokio::process::Command;
 
 mod ports;
 mod service;
+mod operator;
+mod offsets;
+mod footprint;
+mod stream;
 
+pub use footprint::Footprint;
+pub use offsets::Standing;
 pub use service::Service;
+pub use stream::Stream;
 
 use crate::Error;
 use crate::kafka::{self, Cluster};
@@ -31,7 +36,6 @@ pub const OPS_TOKEN: &str = "let-me-operate";
 /// Whose token that is.
 pub const OPERATOR: &str = "operator";
 
-const PATIENCE: Duration = Duration::from_secs(10);
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
 /// The addresses of the servers, and the names of what is private to one stage.
@@ -154,26 +158,6 @@ impl Stage {
         let mut command = Command::new(program(layer)?);
         command.envs(self.environment(layer)).envs(settings.iter().copied());
         Ok(command)
-    }
-
-    /// How many records of a layer's topic its group has not committed, asked from the broker.
-    pub async fn lag(&self, layer: &str) -> Result<u64, Error> {
-        let (brokers, topic) = (self.cluster.brokers.clone(), self.source_topic(layer));
-        let (group, partitions) = (self.group(layer), self.partitions);
-        let asked = tokio::task::spawn_blocking(move || -> Result<u64, Error> {
-            let client: BaseConsumer =
-                ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", group).create()?;
-            let mut list = TopicPartitionList::new();
-            list.add_partition_range(&topic, 0, partitions - 1);
-            let mut lag = 0;
-            for element in client.committed_offsets(list, PATIENCE)?.elements() {
-                let (low, high) = client.fetch_watermarks(&topic, element.partition(), PATIENCE)?;
-                let next = element.offset().to_raw().filter(|next| *next >= 0).unwrap_or(low);
-                lag += u64::try_from(high - next).unwrap_or_default();
-            }
-            Ok(lag)
-        });
-        asked.await?
     }
 
     /// Whether everything that was produced has come to its end in every layer: no lag, and nothing waits.

@@ -1,0 +1,364 @@
+//! An operator's pause holds for every replica of a layer, whatever becomes of them, until it is over.
+
+#![expect(clippy::unwrap_used, reason = "tests may")]
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use ordervault_demo::dictionary::Dictionary;
+use ordervault_demo::orders::{Backlog, Mix, Plan, Produced, Trickle};
+use ordervault_demo::recount::{NameCheck, Recount};
+use ordervault_demo::stage::{OPERATOR, Service, Stage, Stream, until};
+use serde_json::{Value, json};
+
+const LAYER: &str = "stg";
+const PATIENCE: Duration = Duration::from_mins(2);
+/// Longer than it takes a member to learn of a change that it is not told of.
+const A_WHILE: Duration = Duration::from_secs(6);
+
+/// A stage whose dictionary knows everybody.
+async fn scene(name: &str, partitions: i32) -> (Stage, Dictionary) {
+    let mut stage = Stage::build(name, partitions).await.unwrap();
+    let dictionary = Dictionary::generate(fastrand::u64(..), 50, 5);
+    dictionary.write(&mut stage.redis).await.unwrap();
+    (stage, dictionary)
+}
+
+fn orders(dictionary: &Dictionary, first_order_id: i64, orders: u64) -> Vec<Produced> {
+    let plan = Plan { seed: fastrand::u64(..), first_order_id, orders, partitions: 1, mix: Mix::calm() };
+    Backlog::new(dictionary, plan).collect()
+}
+
+async fn replica(stage: &Stage) -> Service {
+    let service = stage.start(LAYER, &[]).unwrap();
+    service.ready(PATIENCE).await.unwrap();
+    service
+}
+
+/// Waits until the member that runs alone in its layer holds the topic's partitions.
+async fn alone(service: &Service, partitions: usize) {
+    until("a member with all partitions", PATIENCE, async || {
+        let report = service.consumer().await?;
+        let live: Vec<&Value> = live(&report).collect();
+        Ok((live.len() == 1 && live[0]["partitions"].as_array().unwrap().len() == partitions).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+fn live(report: &Value) -> impl Iterator<Item = &Value> {
+    report["members"].as_array().unwrap().iter().filter(|member| member["state"] != "gone")
+}
+
+/// What a report says of the layer, without that which changes all the time.
+fn said(report: &Value) -> Value {
+    let members = report["members"].as_array().unwrap().iter();
+    let members: Vec<Value> =
+        members.map(|member| json!([member["id"], member["state"], member["partitions"]])).collect();
+    json!([report["desired_state"], report["actual_state"], report["reasons"], members])
+}
+
+/// Waits until so many live members have shared the partitions and rest, and the `dead` are known to be gone.
+async fn at_rest(service: &Service, members: usize, dead: usize, partitions: i64) -> Value {
+    until("members at rest", PATIENCE, async || {
+        let report = service.consumer().await?;
+        let mut held: Vec<i64> = live(&report)
+            .flat_map(|member| member["partitions"].as_array().unwrap())
+            .map(|id| id.as_i64().unwrap())
+            .collect();
+        held.sort_unstable();
+        let all = report["members"].as_array().unwrap().len();
+        let as_meant = live(&report).count() == members
+            && all == members + dead
+            && live(&report).all(|member| member["state"] == "paused" && member["partitions"] != json!([]))
+            && held == (0..partitions).collect::<Vec<_>>();
+        Ok(as_meant.then_some(report))
+    })
+    .await
+    .unwrap()
+}
+
+/// The layer's resumes, the newest first.
+async fn resumes(service: &Service) -> Vec<Value> {
+    let page = service.ask("/api/v1/operations?kind=resume").await.unwrap();
+    page["items"].as_array().unwrap().clone()
+}
+
+fn time(value: &Value) -> DateTime<Utc> {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+fn in_seconds(seconds: i64) -> DateTime<Utc> {
+    Utc::now() + TimeDelta::seconds(seconds)
+}
+
+fn pause_until(until: DateTime<Utc>) -> Value {
+    json!({"reason": "menu migration", "until": until.to_rfc3339_opts(SecondsFormat::Millis, true)})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_outlives_every_replica_and_holds_for_those_that_come_later() {
+    let (mut stage, dictionary) = scene("pauses", 3).await;
+    let trickle = Trickle::new(&dictionary, fastrand::u64(..), 1, Mix::calm());
+    let stream = Stream::begin(&stage, LAYER, trickle, 200.0).unwrap();
+    let mut first = vec![replica(&stage).await, replica(&stage).await];
+    until("work", PATIENCE, async || {
+        Ok(stage.footprint(LAYER).await.is_ok_and(|footprint| footprint.applied.len() == 3).then_some(()))
+    })
+    .await
+    .unwrap();
+
+    let paused = first[0].pause(&json!({"reason": "menu migration"})).await.unwrap();
+    assert_eq!(
+        (&paused["kind"], &paused["state"], &paused["actor"]),
+        (&json!("pause"), &json!("done"), &json!(OPERATOR))
+    );
+    assert_eq!(paused["progress"], json!({"members_total": 2, "members_done": 2}));
+    let outcomes = paused["results"].as_array().unwrap();
+    assert!(outcomes.iter().all(|result| result["outcome"] == "done"), "{paused}");
+    // Every member has said that it is done, and is not heard of again.
+    let before = stage.footprint(LAYER).await.unwrap();
+    for replica in &mut first {
+        replica.kill().await.unwrap();
+    }
+    let mut replicas = vec![replica(&stage).await, replica(&stage).await];
+    at_rest(&replicas[0], 2, 2, 3).await;
+    replicas.push(replica(&stage).await);
+    at_rest(&replicas[2], 3, 2, 3).await;
+    stage.let_pass(LAYER, A_WHILE, PATIENCE).await.unwrap();
+
+    let report = said(&at_rest(&replicas[0], 3, 2, 3).await);
+    assert_eq!((&report[0], &report[1]), (&json!("paused"), &json!("paused")));
+    assert_eq!((&report[2][0]["kind"], &report[2][0]["reason"]), (&json!("operator"), &json!("menu migration")));
+    assert_eq!(report[2][0]["actor"], json!(OPERATOR));
+    for replica in &replicas {
+        assert_eq!(said(&replica.consumer().await.unwrap()), report);
+        assert_eq!(replica.get("/livez").await.unwrap().0, 200);
+        let (status, ready) = replica.get("/readyz").await.unwrap();
+        assert!(status == 200 && ready.contains("menu migration"), "{status} {ready}");
+    }
+    assert_eq!(stage.footprint(LAYER).await.unwrap(), before, "a paused layer has worked");
+    assert!(stage.lag(LAYER).await.unwrap() > 0, "no records came in meanwhile");
+
+    let resumed = replicas[1].resume().await.unwrap();
+    assert_eq!(
+        (&resumed["state"], &resumed["progress"]),
+        (&json!("done"), &json!({"members_total": 3, "members_done": 3}))
+    );
+    let records = stream.end().await.unwrap();
+    stage.drained(LAYER, PATIENCE).await.unwrap();
+    let topic = stage.source_topic(LAYER);
+    let recount = Recount::of_topic(&stage.cluster, &topic, &mut stage.redis, &NameCheck::Present).await.unwrap();
+    assert_eq!(recount.summary().records, records);
+    let report = recount.compare_stg(&stage.pool).await.unwrap();
+    assert!(report.is_equal(), "{report}");
+    drop(replicas);
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pausing_a_paused_layer_brings_reason_and_time_up_to_date() {
+    let (stage, _) = scene("paused_again", 1).await;
+    let service = replica(&stage).await;
+    let first = service.pause(&json!({"reason": "menu migration"})).await.unwrap();
+    let since = service.consumer().await.unwrap()["reasons"][0]["since"].clone();
+    let end = in_seconds(3_600);
+    let mut wish = pause_until(end);
+    wish["reason"] = json!("menu migration, now with a new index");
+    let second = service.pause(&wish).await.unwrap();
+    assert_ne!(first["id"], second["id"]);
+    let reasons = service.consumer().await.unwrap()["reasons"].clone();
+    assert_eq!(reasons.as_array().unwrap().len(), 1, "{reasons}");
+    assert_eq!((&reasons[0]["reason"], &reasons[0]["since"]), (&wish["reason"], &since));
+    assert_eq!(time(&reasons[0]["until"]).timestamp_millis(), end.timestamp_millis());
+    // Without a time it lasts again until somebody resumes.
+    service.pause(&json!({"reason": "menu migration"})).await.unwrap();
+    assert_eq!(service.consumer().await.unwrap()["reasons"][0]["until"], Value::Null);
+    drop(service);
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_whose_time_is_up_ends_by_itself_and_one_whose_time_was_up_at_once() {
+    let (stage, dictionary) = scene("until", 1).await;
+    let service = replica(&stage).await;
+    alone(&service, 1).await;
+    let end = in_seconds(8);
+    service.pause(&pause_until(end)).await.unwrap();
+    stage.produce(LAYER, orders(&dictionary, 1, 100)).await.unwrap();
+    stage.drained(LAYER, PATIENCE).await.unwrap();
+    let report = service.consumer().await.unwrap();
+    assert_eq!((&report["desired_state"], &report["reasons"]), (&json!("running"), &json!([])));
+    let found = resumes(&service).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["actor"], "ordervault");
+    assert!(found[0]["reason"].as_str().unwrap().contains("menu migration"), "{found:?}");
+    assert!(time(&found[0]["created_at"]) >= end, "{found:?}");
+    assert_eq!(service.end_of(&found[0]["id"]).await.unwrap()["state"], "done");
+
+    let paused = service.pause(&pause_until(in_seconds(-60))).await.unwrap();
+    assert_eq!(paused["state"], "done");
+    let report = service.consumer().await.unwrap();
+    assert_eq!((&report["desired_state"], &report["reasons"]), (&json!("running"), &json!([])));
+    stage.produce(LAYER, orders(&dictionary, 1_000, 100)).await.unwrap();
+    stage.drained(LAYER, PATIENCE).await.unwrap();
+    let found = resumes(&service).await;
+    assert_eq!((found.len(), &found[0]["actor"]), (2, &json!("ordervault")), "{found:?}");
+    drop(service);
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_whose_time_passes_while_no_member_is_alive_is_over_for_the_next_one() {
+    let (stage, dictionary) = scene("until_alone", 1).await;
+    let mut service = replica(&stage).await;
+    alone(&service, 1).await;
+    // Long enough that the member has been told, however slow it is, and is dead before it passes.
+    let end = in_seconds(15);
+    service.pause(&pause_until(end)).await.unwrap();
+    service.kill().await.unwrap();
+    assert!(Utc::now() < end, "the pause was over before the member was dead");
+    stage.produce(LAYER, orders(&dictionary, 1, 100)).await.unwrap();
+    until("the end of the pause", PATIENCE, async || Ok((Utc::now() > end).then_some(()))).await.unwrap();
+    let service = replica(&stage).await;
+    stage.drained(LAYER, PATIENCE).await.unwrap();
+    let found = resumes(&service).await;
+    assert_eq!((found.len(), &found[0]["actor"]), (1, &json!("ordervault")), "{found:?}");
+    assert_eq!(service.consumer().await.unwrap()["desired_state"], "running");
+    drop(service);
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_arrives_also_where_postgresql_tells_nobody_of_it() {
+    let (stage, dictionary) = scene("untold", 1).await;
+    // What is called in the place of PostgreSQL's own function tells nobody.
+    let silent = format!(
+        "create schema silent; \
+         create function silent.pg_notify(text, text) returns void language sql as 'select'; \
+         alter database {} set search_path = silent, pg_catalog, public",
+        stage.name
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(silent)).execute(&stage.pool).await.unwrap();
+    let service = replica(&stage).await;
+    alone(&service, 1).await;
+    let paused = service.pause(&json!({"reason": "menu migration"})).await.unwrap();
+    assert_eq!(paused["progress"], json!({"members_total": 1, "members_done": 1}));
+    let before = stage.footprint(LAYER).await.unwrap();
+    stage.produce(LAYER, orders(&dictionary, 1, 100)).await.unwrap();
+    stage.let_pass(LAYER, A_WHILE, PATIENCE).await.unwrap();
+    assert_eq!(stage.footprint(LAYER).await.unwrap(), before, "a paused layer has worked");
+    service.resume().await.unwrap();
+    stage.drained(LAYER, PATIENCE).await.unwrap();
+    drop(service);
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_arrives_also_after_the_listening_connection_was_ended() {
+    let (stage, _) = scene("deaf", 1).await;
+    let service = replica(&stage).await;
+    for _ in 0..3 {
+        let ended: i64 = sqlx::query_scalar(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+             where datname = current_database() and application_name = $1",
+        )
+        .bind(format!("ordervault-{LAYER}"))
+        .fetch_one(&stage.pool)
+        .await
+        .unwrap();
+        assert!(ended > 0, "no connection was ended");
+        // The API's own connections were ended as well: it says 503 until it has new ones.
+        for path in ["pause", "resume"] {
+            let path = format!("/api/v1/consumer/{path}?wait=60s");
+            until("the order to be taken and done", PATIENCE, async || {
+                let (status, operation) = service.order(&path, &json!({"reason": "menu migration"})).await?;
+                Ok((status == 200).then(|| assert_eq!(operation["state"], "done")))
+            })
+            .await
+            .unwrap();
+        }
+    }
+    drop(service);
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_records_and_replays_rest_while_the_layer_is_paused() {
+    let (mut stage, mut dictionary) = scene("rest", 1).await;
+    let users = dictionary.users().len();
+    (0..users).for_each(|user| dictionary.withhold_user(user));
+    dictionary.write(&mut stage.redis).await.unwrap();
+    stage.produce(LAYER, orders(&dictionary, 1, 50)).await.unwrap();
+    let service = replica(&stage).await;
+    stage.drained(LAYER, PATIENCE).await.unwrap();
+    service.pause(&json!({"reason": "menu migration"})).await.unwrap();
+    let before = stage.footprint(LAYER).await.unwrap();
+    assert!(before.letters.len() >= 50 && before.letters.values().all(|letter| letter.0 == "waiting"), "{before:?}");
+
+    dictionary.reveal_all(Utc::now().naive_utc());
+    dictionary.write(&mut stage.redis).await.unwrap();
+    let (status, replay) = service
+        .order("/api/v1/dead-letters/replays", &json!({"dry_run": false, "max_per_second": 1_000}))
+        .await
+        .unwrap();
+    assert_eq!((status.as_u16(), &replay["progress"]["matched"]), (202, &json!(before.letters.len())));
+    until("the replay to be taken up", PATIENCE, async || {
+        Ok((service.operation(&replay["id"]).await?["state"] == "running").then_some(()))
+    })
+    .await
+    .unwrap();
+    until("every record to be due", PATIENCE, async || {
+        let due: Vec<_> = before.letters.values().filter_map(|letter| letter.2).collect();
+        Ok(due.into_iter().all(|due| due < Utc::now()).then_some(()))
+    })
+    .await
+    .unwrap();
+    stage.let_pass(LAYER, A_WHILE, PATIENCE).await.unwrap();
+    assert_eq!(stage.footprint(LAYER).await.unwrap(), before, "a paused layer has worked");
+    let held = service.operation(&replay["id"]).await.unwrap();
+    assert_eq!((&held["state"], &held["progress"]["done"]), (&json!("running"), &json!(0)), "{held}");
+
+    service.resume().await.unwrap();
+    until("the waiting records", PATIENCE, async || {
+        let letters = stage.footprint(LAYER).await?.letters;
+        Ok(letters.values().all(|letter| letter.0 == "resolved").then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(service.end_of(&replay["id"]).await.unwrap()["state"], "done");
+    drop(service);
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_member_is_shown_as_gone_and_nobody_waits_for_it() {
+    let (stage, _) = scene("dead", 2).await;
+    let survivor = replica(&stage).await;
+    let mut fallen = replica(&stage).await;
+    let (survivor_id, fallen_id) = until("two members", PATIENCE, async || {
+        let report = survivor.consumer().await?;
+        let ids: Vec<Value> = live(&report).map(|member| member["id"].clone()).collect();
+        Ok((ids.len() == 2).then(|| (ids[0].clone(), ids[1].clone())))
+    })
+    .await
+    .unwrap();
+    fallen.kill().await.unwrap();
+    let paused = survivor.pause(&json!({"reason": "menu migration"})).await.unwrap();
+    assert_eq!(paused["state"], "done");
+    let outcome = |id: &Value| {
+        let results = paused["results"].as_array().unwrap();
+        results.iter().find(|result| result["member"] == *id).map(|result| result["outcome"].clone())
+    };
+    assert_eq!(outcome(&survivor_id), Some(json!("done")));
+    // On a slow machine it may have been known to be gone before anybody could wait for it.
+    assert!(outcome(&fallen_id).is_none_or(|outcome| outcome == "gone"), "{paused}");
+    let report = survivor.consumer().await.unwrap();
+    let gone: Vec<&Value> =
+        report["members"].as_array().unwrap().iter().filter(|member| member["state"] == "gone").collect();
+    assert_eq!((gone.len(), &gone[0]["id"]), (1, &fallen_id), "{report}");
+    assert_eq!(report["actual_state"], "paused");
+    at_rest(&survivor, 1, 1, 2).await;
+    drop(survivor);
+    stage.tear_down().await.unwrap();
+}
