@@ -1,0 +1,182 @@
+//! Ten thousand dead letters replayed: at the rate that was asked for, up to a cap, until a cancellation, over the death
+//! of the member at work, and without a trace in the numbers.
+
+#![expect(clippy::unwrap_used, reason = "tests may")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use ordervault_demo::dictionary::Dictionary;
+use ordervault_demo::orders::{Backlog, Mix, Plan, Produced};
+use ordervault_demo::recount::NameCheck;
+use ordervault_demo::stage::{OPERATOR, Service, Stage, until};
+use serde_json::{Value, json};
+use sqlx::Executor as _;
+use uuid::Uuid;
+
+const LAYER: &str = "stg";
+const LETTERS: usize = 10_000;
+/// Records that come after those, once the cause is mended.
+const LATER: usize = 1_500;
+const RATE: u32 = 500;
+const CAP: u32 = 3_000;
+/// As many as a member sends before it notes how far it is, at this rate.
+const PORTION: i64 = 50;
+const PATIENCE: Duration = Duration::from_mins(2);
+const DRAIN: Duration = Duration::from_mins(10);
+const A_WHILE: Duration = Duration::from_secs(6);
+const SETTINGS: [(&str, &str); 1] = [("DEAD_LETTER_BREAKER_PERCENT", "100")];
+
+async fn replica(stage: &Stage) -> Service {
+    let service = stage.start(LAYER, &SETTINGS).unwrap();
+    service.ready(PATIENCE).await.unwrap();
+    service
+}
+
+async fn count(stage: &Stage, status: &str) -> i64 {
+    sqlx::query_scalar("select count(*) from ops.dead_letters where layer = $1 and status = $2")
+        .bind(LAYER)
+        .bind(status)
+        .fetch_one(&stage.pool)
+        .await
+        .unwrap()
+}
+
+/// Asks for a replay of all that PostgreSQL refused; returns the operation's id.
+async fn replay(service: &Service, bounds: &Value) -> Value {
+    let mut request = json!({"filter": {"code": "database_refused:23514"}, "dry_run": false, "reason": "mended"});
+    request.as_object_mut().unwrap().extend(bounds.as_object().unwrap().clone());
+    let (status, operation) = service.order("/api/v1/dead-letters/replays", &request).await.unwrap();
+    assert_eq!((status.as_u16(), &operation["kind"]), (202, &json!("dead_letter_replay")), "{operation}");
+    operation["id"].clone()
+}
+
+async fn finished(service: &Service, id: &Value) -> Value {
+    until("the end of a replay", DRAIN, async || {
+        let operation = service.operation(id).await?;
+        Ok(operation["finished_at"].is_string().then_some(operation))
+    })
+    .await
+    .unwrap()
+}
+
+/// Waits until a replay has sent so many.
+async fn done(service: &Service, id: &Value, least: i64) {
+    until("a replay", PATIENCE, async || {
+        Ok((service.operation(id).await?["progress"]["done"].as_i64().unwrap() >= least).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+fn number(operation: &Value, name: &str) -> i64 {
+    operation["progress"][name].as_i64().unwrap()
+}
+
+/// Records a second, by the operation's own account.
+fn rate(operation: &Value) -> f64 {
+    let time = |name: &str| operation[name].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+    let seconds = (time("finished_at") - time("created_at")).as_seconds_f64();
+    f64::from(u32::try_from(number(operation, "done")).unwrap()) / seconds
+}
+
+fn ids(messages: &[Produced]) -> BTreeSet<i64> {
+    let id = |message: &Produced| serde_json::from_slice::<Value>(&message.payload).unwrap()["object_id"].as_i64();
+    messages.iter().filter_map(id).collect()
+}
+
+/// The member that works on an operation.
+async fn runner(stage: &Stage, id: &Value) -> Uuid {
+    let id: Uuid = id.as_str().unwrap().parse().unwrap();
+    sqlx::query_scalar("select runner from ops.operations where id = $1").bind(id).fetch_one(&stage.pool).await.unwrap()
+}
+
+/// The members of the layer that live.
+async fn members(service: &Service) -> BTreeSet<Uuid> {
+    let report = service.consumer().await.unwrap();
+    let live = report["members"].as_array().unwrap().iter().filter(|member| member["state"] != "gone");
+    live.map(|member| member["id"].as_str().unwrap().parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_letters_are_replayed_at_their_rate_none_is_lost_and_none_counts_twice() {
+    let mut stage = Stage::build("replays", 3).await.unwrap();
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let dictionary = Dictionary::generate(seed, 400, 30);
+    dictionary.write(&mut stage.redis).await.unwrap();
+    let plan = Plan { seed, first_order_id: 1, orders: 8_000, partitions: 3, mix: Mix::adversarial() };
+    let backlog: Vec<Produced> = Backlog::new(&dictionary, plan).take(LETTERS + LATER).collect();
+    let (refused, later) = backlog.split_at(LETTERS);
+    assert!(stage.command(LAYER, &[]).unwrap().arg("migrate").status().await.unwrap().success());
+    let refuse = "alter table stg.order_events add constraint refused check (object_id < 0)";
+    stage.pool.execute(refuse).await.unwrap();
+    stage.produce(LAYER, refused.to_vec()).await.unwrap();
+    let first = replica(&stage).await;
+    stage.drained(LAYER, DRAIN).await.unwrap();
+    assert_eq!(count(&stage, "open").await, LETTERS as i64);
+    stage.pool.execute("alter table stg.order_events drop constraint refused").await.unwrap();
+
+    // As fast as this machine can, for comparison; then as fast as it may, up to a cap.
+    let unhindered = finished(&first, &replay(&first, &json!({"max_per_second": 10_000, "limit": 500})).await).await;
+    assert_eq!((&unhindered["state"], number(&unhindered, "done")), (&json!("done"), 500), "{unhindered}");
+    let capped = finished(&first, &replay(&first, &json!({"max_per_second": RATE, "limit": CAP})).await).await;
+    assert_eq!(capped["progress"], json!({"matched": LETTERS - 500, "done": CAP, "succeeded": CAP, "failed": 0}));
+    assert_eq!((&capped["state"], &capped["actor"]), (&json!("done"), &json!(OPERATOR)));
+    assert_eq!(count(&stage, "resolved").await, 500 + i64::from(CAP));
+    println!("{} records a second unhindered, {} paced", rate(&unhindered), rate(&capped));
+    assert!(rate(&capped) <= 1.1 * f64::from(RATE), "{capped}");
+    // A machine that is slow by itself says nothing of the pace.
+    if rate(&unhindered) >= 3.0 * f64::from(RATE) {
+        assert!(rate(&capped) >= 0.9 * f64::from(RATE), "{capped}");
+    }
+
+    // Cancelled in the middle.
+    let id = replay(&first, &json!({"max_per_second": RATE})).await;
+    done(&first, &id, 1_000).await;
+    let path = format!("/api/v1/operations/{}/cancel", id.as_str().unwrap());
+    let (status, _) = first.order(&path, &json!({})).await.unwrap();
+    assert_eq!(status, 202);
+    let cancelled = finished(&first, &id).await;
+    assert_eq!((&cancelled["state"], &cancelled["cancelled_by"]), (&json!("cancelled"), &json!(OPERATOR)));
+    assert!(number(&cancelled, "done") < number(&cancelled, "matched"), "{cancelled}");
+    assert!(rate(&cancelled) <= 1.1 * f64::from(RATE), "{cancelled}");
+    let so_far = 500 + i64::from(CAP) + number(&cancelled, "done");
+    assert_eq!(count(&stage, "resolved").await, so_far);
+    stage.let_pass(LAYER, A_WHILE, PATIENCE).await.unwrap();
+    assert_eq!(count(&stage, "resolved").await, so_far, "it went on after it was cancelled");
+
+    // Newer versions come, and are not to be undone by what is replayed after them.
+    assert!(!ids(refused).is_disjoint(&ids(later)), "no order has versions on both sides");
+    stage.produce(LAYER, later.to_vec()).await.unwrap();
+    stage.drained(LAYER, DRAIN).await.unwrap();
+
+    // On with a new one, whose member is killed in its middle.
+    let first_member = *members(&first).await.first().unwrap();
+    let second = replica(&stage).await;
+    until("two members", PATIENCE, async || Ok((members(&second).await.len() == 2).then_some(()))).await.unwrap();
+    let id = replay(&first, &json!({"max_per_second": RATE})).await;
+    done(&first, &id, 1_000).await;
+    let fallen = runner(&stage, &id).await;
+    let (mut victim, survivor) = if fallen == first_member { (first, second) } else { (second, first) };
+    victim.kill().await.unwrap();
+    let interrupted = survivor.operation(&id).await.unwrap();
+    assert_eq!(interrupted["state"], "running", "it was over before its member was dead: {interrupted}");
+    let resumed = finished(&survivor, &id).await;
+    assert_eq!((&resumed["state"], number(&resumed, "failed")), (&json!("done"), 0), "{resumed}");
+    assert_ne!(runner(&stage, &id).await, fallen);
+    let matched = LETTERS as i64 - so_far;
+    // What the dead member had sent and not yet noted is found resolved by the next one.
+    assert_eq!(number(&resumed, "matched"), matched);
+    assert!((matched - PORTION..=matched).contains(&number(&resumed, "done")), "{resumed}");
+    assert_eq!((count(&stage, "resolved").await, count(&stage, "open").await), (LETTERS as i64, 0));
+
+    let services = ["dds", "cdm"].map(|layer| stage.start(layer, &[]).unwrap());
+    stage.settle(DRAIN).await.unwrap();
+    for report in stage.recount(&NameCheck::Present).await.unwrap() {
+        assert!(report.is_equal(), "{report}");
+    }
+    drop((services, survivor));
+    stage.tear_down().await.unwrap();
+}
