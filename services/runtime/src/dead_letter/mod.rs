@@ -1,7 +1,9 @@
 //! `ops.dead_letters`: records that were proven to be at fault, or that wait for the dictionary.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -108,15 +110,17 @@ pub async fn store(tx: &mut PgConnection, layer: &str, letters: &[DeadLetter<'_>
     .map(|_| ())
 }
 
-/// The offsets between `first` and `last` of a partition for which a dead letter is not resolved.
-pub async fn unresolved(
-    tx: &mut PgConnection,
-    layer: &str,
-    first: &Record,
-    last: &Record,
-) -> Result<Vec<i64>, sqlx::Error> {
-    sqlx::query_scalar(
-        r#"select "offset" from ops.dead_letters
+/// What a record of a partition is known by: its offset and, since a topic that is made anew counts from 0 again, its
+/// Kafka time.
+pub type Place = (i64, DateTime<Utc>);
+
+/// The records of a partition that have an unresolved dead letter, and whether it was given up.
+pub type Unresolved = BTreeMap<Place, bool>;
+
+/// The unresolved dead letters of a partition's records from `first` to `last`.
+pub async fn unresolved(pool: &PgPool, layer: &str, first: &Record, last: &Record) -> Result<Unresolved, sqlx::Error> {
+    let found: Vec<(i64, DateTime<Utc>, bool)> = sqlx::query_as(
+        r#"select "offset", record_time, status = 'discarded' from ops.dead_letters
            where layer = $1 and topic = $2 and partition = $3 and "offset" between $4 and $5 and status <> 'resolved'"#,
     )
     .bind(layer)
@@ -124,8 +128,9 @@ pub async fn unresolved(
     .bind(first.partition)
     .bind(first.offset)
     .bind(last.offset)
-    .fetch_all(tx)
-    .await
+    .fetch_all(pool)
+    .await?;
+    Ok(found.into_iter().map(|(offset, time, is_discarded)| ((offset, time), is_discarded)).collect())
 }
 
 /// Notes that records have succeeded after all.

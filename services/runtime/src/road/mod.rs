@@ -16,7 +16,7 @@ pub use flight::{Flight, Flights};
 use crate::backoff::Backoff;
 use crate::breaker::Breaker;
 use crate::database::Database;
-use crate::dead_letter::{self, DeadLetter, Status};
+use crate::dead_letter::{self, DeadLetter, Place, Status, Unresolved};
 use crate::fault::{Dependency, Fault, Outage, StoreError};
 use crate::health::Health;
 use crate::metrics::{Metrics, Stage};
@@ -26,6 +26,9 @@ use crate::record::Record;
 
 /// Messages that are made and sent before the next ones are.
 const MESSAGES_AT_ONCE: usize = 500;
+
+/// The outcome of a record whose dead letter was given up: it is not tried again.
+const DISCARDED: &str = "skipped_discarded";
 
 /// Everything that a batch meets on its way.
 pub struct Road<P> {
@@ -72,7 +75,12 @@ impl<P: Processor> Road<P> {
         self.metrics.batch_records.observe(crate::metrics::as_f64(records.len()));
         let began = Instant::now();
         let started = began;
-        let Judged { mut facts, sources, mut letters } = self.judge(records);
+        // Those of a replay are unresolved, or it would not have taken them.
+        let unresolved = match origin {
+            Origin::Partition => self.until_done(watcher, || self.attempt_unresolved(records)).await,
+            Origin::Replay | Origin::Stored => Unresolved::new(),
+        };
+        let Judged { mut facts, sources, mut letters } = self.judge(records, &unresolved);
         self.metrics.took(Stage::Decode, started);
 
         let started = Instant::now();
@@ -85,7 +93,7 @@ impl<P: Processor> Road<P> {
         self.metrics.took(Stage::Enrich, started);
 
         let started = Instant::now();
-        let unresolved = self.store(records, &facts, &sources, &mut letters, origin, watcher).await;
+        self.store(records, &facts, &sources, &mut letters, origin, watcher).await;
         self.metrics.took(Stage::Database, started);
 
         let started = Instant::now();
@@ -97,7 +105,8 @@ impl<P: Processor> Road<P> {
         let failed = offsets(&letters);
         let resolved: Vec<&Record> = sources
             .into_iter()
-            .filter(|record| unresolved.contains(&record.offset) && !failed.contains(&record.offset))
+            .filter(|record| origin != Origin::Partition || unresolved.contains_key(&place(record)))
+            .filter(|record| !failed.contains(&record.offset))
             .collect();
         if !resolved.is_empty() {
             self.until_done(watcher, || self.attempt_resolve(&resolved)).await;
@@ -119,22 +128,27 @@ impl<P: Processor> Road<P> {
         letters.len()
     }
 
-    fn judge<'r>(&self, records: &'r [Record]) -> Judged<'r, P::Fact> {
+    fn judge<'r>(&self, records: &'r [Record], unresolved: &Unresolved) -> Judged<'r, P::Fact> {
         let mut judged = Judged {
             facts: Vec::with_capacity(records.len()),
             sources: Vec::with_capacity(records.len()),
             letters: Vec::new(),
         };
+        let skip = |record: &Record, outcome: &str| {
+            self.metrics.records.with_label_values(&[&record.partition.to_string(), outcome]).inc();
+        };
         for record in records {
+            if unresolved.get(&place(record)) == Some(&true) {
+                skip(record, DISCARDED);
+                continue;
+            }
             match self.processor.decode(record) {
                 Decoded::Fact(fact) => {
                     judged.facts.push(fact);
                     judged.sources.push(record);
                 }
                 Decoded::Reject(fault) => judged.letters.push(DeadLetter { record, fault, status: Status::Open }),
-                Decoded::Skip(skip) => {
-                    self.metrics.records.with_label_values(&[&record.partition.to_string(), skip.outcome()]).inc();
-                }
+                Decoded::Skip(why) => skip(record, why.outcome()),
             }
         }
         judged
@@ -184,6 +198,13 @@ impl<P: Processor> Road<P> {
         self.attempt(stored).await.map_err(as_outage)
     }
 
+    async fn attempt_unresolved(&self, records: &[Record]) -> Result<Unresolved, Outage> {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(Unresolved::new()) };
+        let pool = self.database.pool();
+        let found = async { Ok(dead_letter::unresolved(&pool, self.layer, first, last).await?) };
+        self.attempt(found).await.map_err(as_outage)
+    }
+
     async fn attempt_resolve(&self, records: &[&Record]) -> Result<(), Outage> {
         let pool = self.database.pool();
         let resolved = async { dead_letter::resolve(&pool, self.layer, records).await.map_err(StoreError::from) };
@@ -212,6 +233,10 @@ impl<P: Processor> Road<P> {
 
 fn offsets(letters: &[DeadLetter<'_>]) -> BTreeSet<i64> {
     letters.iter().map(|letter| letter.record.offset).collect()
+}
+
+fn place(record: &Record) -> Place {
+    (record.offset, record.time)
 }
 
 /// Writing the service's own account of a record cannot be the record's fault.

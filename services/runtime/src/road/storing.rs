@@ -1,7 +1,5 @@
 //! The transaction of a batch, and what becomes of a batch that PostgreSQL refuses.
 
-use std::collections::BTreeSet;
-
 use super::{Origin, Road};
 use crate::applied_offsets;
 use crate::backoff::Backoff;
@@ -11,7 +9,7 @@ use crate::processor::Processor;
 use crate::record::Record;
 
 impl<P: Processor> Road<P> {
-    /// Commits rows, dead letters and applied offsets; returns the offsets that had an unresolved dead letter.
+    /// Commits rows, dead letters and applied offsets.
     pub(super) async fn store<'r>(
         &self,
         records: &'r [Record],
@@ -20,16 +18,13 @@ impl<P: Processor> Road<P> {
         letters: &mut Vec<DeadLetter<'r>>,
         origin: Origin,
         watcher: &str,
-    ) -> BTreeSet<i64> {
+    ) {
         let all: Vec<&P::Fact> = facts.iter().collect();
         let mut to_apply = if origin == Origin::Stored { &[] } else { all.as_slice() };
         let mut backoff = Backoff::for_outages();
         loop {
             match self.attempt(self.prepared_transaction(records, to_apply, letters, origin)).await {
-                Ok(unresolved) => {
-                    self.well(Dependency::Postgres, watcher);
-                    return unresolved.into_iter().collect();
-                }
+                Ok(()) => return self.well(Dependency::Postgres, watcher),
                 Err(Fault::Outage(outage)) => self.wait_out(&outage, watcher, &mut backoff).await,
                 // What is refused now is the service's own account of the batch, and that is no record's fault.
                 Err(Fault::Record(fault)) if to_apply.is_empty() => {
@@ -55,7 +50,7 @@ impl<P: Processor> Road<P> {
         facts: &[&P::Fact],
         letters: &[DeadLetter<'_>],
         origin: Origin,
-    ) -> Result<Vec<i64>, StoreError> {
+    ) -> Result<(), StoreError> {
         if !facts.is_empty() {
             self.processor.prepare(&self.database.pool(), facts).await?;
         }
@@ -68,14 +63,10 @@ impl<P: Processor> Road<P> {
         facts: &[&P::Fact],
         letters: &[DeadLetter<'_>],
         origin: Origin,
-    ) -> Result<Vec<i64>, StoreError> {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(Vec::new()) };
+    ) -> Result<(), StoreError> {
+        let Some(last) = records.last() else { return Ok(()) };
         let mut tx = self.database.pool().begin().await?;
         // The rows come last but for one: locks that others may wait for are held for the shortest time.
-        let unresolved = match origin {
-            Origin::Partition => dead_letter::unresolved(&mut tx, self.layer, first, last).await?,
-            Origin::Replay | Origin::Stored => records.iter().map(|record| record.offset).collect(),
-        };
         dead_letter::store(&mut tx, self.layer, letters).await?;
         if !facts.is_empty() {
             self.processor.apply(&mut tx, facts).await?;
@@ -84,8 +75,7 @@ impl<P: Processor> Road<P> {
             let newest = records.iter().map(|record| record.time).max().unwrap_or(last.time);
             applied_offsets::advance(&mut tx, self.layer, last, newest).await?;
         }
-        tx.commit().await?;
-        Ok(unresolved)
+        tx.commit().await.map_err(StoreError::from)
     }
 
     /// Halves the batch until each refused record stands alone; every other is committed on the way, in its order.
