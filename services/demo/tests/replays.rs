@@ -99,24 +99,45 @@ async fn members(service: &Service) -> BTreeSet<Uuid> {
     live.map(|member| member["id"].as_str().unwrap().parse().unwrap()).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_letters_are_replayed_at_their_rate_none_is_lost_and_none_counts_twice() {
-    let mut stage = Stage::build("replays", 3).await.unwrap();
+/// A stage and records for it, of which PostgreSQL refuses the first `letters`: they are dead letters by now, and the cause
+/// is mended. The rest is not yet produced.
+async fn scene(name: &str, letters: usize, rest: usize) -> (Stage, Service, Vec<Produced>) {
+    let mut stage = Stage::build(name, 3).await.unwrap();
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let dictionary = Dictionary::generate(seed, 400, 30);
     dictionary.write(&mut stage.redis).await.unwrap();
     let plan = Plan { seed, first_order_id: 1, orders: 8_000, partitions: 3, mix: Mix::adversarial() };
-    let backlog: Vec<Produced> = Backlog::new(&dictionary, plan).take(LETTERS + LATER).collect();
-    let (refused, later) = backlog.split_at(LETTERS);
+    let backlog: Vec<Produced> = Backlog::new(&dictionary, plan).take(letters + rest).collect();
     assert!(stage.command(LAYER, &[]).unwrap().arg("migrate").status().await.unwrap().success());
     let refuse = "alter table stg.order_events add constraint refused check (object_id < 0)";
     stage.pool.execute(refuse).await.unwrap();
-    stage.produce(LAYER, refused.to_vec()).await.unwrap();
-    let first = replica(&stage).await;
+    stage.produce(LAYER, backlog[..letters].to_vec()).await.unwrap();
+    let service = replica(&stage).await;
     stage.drained(LAYER, DRAIN).await.unwrap();
-    assert_eq!(count(&stage, "open").await, LETTERS as i64);
+    assert_eq!(count(&stage, "open").await, i64::try_from(letters).unwrap());
     stage.pool.execute("alter table stg.order_events drop constraint refused").await.unwrap();
+    (stage, service, backlog)
+}
+
+/// Starts a second replica; returns the member that was there before, for telling them apart.
+async fn joined(stage: &Stage, first: &Service) -> (Uuid, Service) {
+    let member = *members(first).await.first().unwrap();
+    let second = replica(stage).await;
+    until("two members", PATIENCE, async || Ok((members(&second).await.len() == 2).then_some(()))).await.unwrap();
+    (member, second)
+}
+
+async fn cancel(service: &Service, id: &Value) {
+    let path = format!("/api/v1/operations/{}/cancel", id.as_str().unwrap());
+    let (status, operation) = service.order(&path, &json!({})).await.unwrap();
+    assert_eq!(status, 202, "{operation}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_letters_are_replayed_at_their_rate_none_is_lost_and_none_counts_twice() {
+    let (mut stage, first, backlog) = scene("replays", LETTERS, LATER).await;
+    let (refused, later) = backlog.split_at(LETTERS);
 
     // As fast as this machine can, for comparison; then as fast as it may, up to a cap.
     let unhindered = finished(&first, &replay(&first, &json!({"max_per_second": 10_000, "limit": 500})).await).await;
@@ -135,9 +156,7 @@ async fn ten_thousand_letters_are_replayed_at_their_rate_none_is_lost_and_none_c
     // Cancelled in the middle.
     let id = replay(&first, &json!({"max_per_second": RATE})).await;
     done(&first, &id, 1_000).await;
-    let path = format!("/api/v1/operations/{}/cancel", id.as_str().unwrap());
-    let (status, _) = first.order(&path, &json!({})).await.unwrap();
-    assert_eq!(status, 202);
+    cancel(&first, &id).await;
     let cancelled = finished(&first, &id).await;
     assert_eq!((&cancelled["state"], &cancelled["cancelled_by"]), (&json!("cancelled"), &json!(OPERATOR)));
     assert!(number(&cancelled, "done") < number(&cancelled, "matched"), "{cancelled}");
@@ -153,9 +172,7 @@ async fn ten_thousand_letters_are_replayed_at_their_rate_none_is_lost_and_none_c
     stage.drained(LAYER, DRAIN).await.unwrap();
 
     // On with a new one, whose member is killed in its middle.
-    let first_member = *members(&first).await.first().unwrap();
-    let second = replica(&stage).await;
-    until("two members", PATIENCE, async || Ok((members(&second).await.len() == 2).then_some(()))).await.unwrap();
+    let (first_member, second) = joined(&stage, &first).await;
     let id = replay(&first, &json!({"max_per_second": RATE})).await;
     done(&first, &id, 1_000).await;
     let fallen = runner(&stage, &id).await;
@@ -166,11 +183,11 @@ async fn ten_thousand_letters_are_replayed_at_their_rate_none_is_lost_and_none_c
     let resumed = finished(&survivor, &id).await;
     assert_eq!((&resumed["state"], number(&resumed, "failed")), (&json!("done"), 0), "{resumed}");
     assert_ne!(runner(&stage, &id).await, fallen);
-    let matched = LETTERS as i64 - so_far;
+    let matched = i64::try_from(LETTERS).unwrap() - so_far;
     // What the dead member had sent and not yet noted is found resolved by the next one.
     assert_eq!(number(&resumed, "matched"), matched);
     assert!((matched - PORTION..=matched).contains(&number(&resumed, "done")), "{resumed}");
-    assert_eq!((count(&stage, "resolved").await, count(&stage, "open").await), (LETTERS as i64, 0));
+    assert_eq!((count(&stage, "resolved").await, count(&stage, "open").await), (i64::try_from(LETTERS).unwrap(), 0));
 
     let services = ["dds", "cdm"].map(|layer| stage.start(layer, &[]).unwrap());
     stage.settle(DRAIN).await.unwrap();
@@ -178,5 +195,32 @@ async fn ten_thousand_letters_are_replayed_at_their_rate_none_is_lost_and_none_c
         assert!(report.is_equal(), "{report}");
     }
     drop((services, survivor));
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_is_cancelled_after_its_member_died_sends_nothing_more() {
+    let (stage, first, _) = scene("orphan", 300, 0).await;
+    let (first_member, second) = joined(&stage, &first).await;
+    let id = replay(&first, &json!({"max_per_second": 10})).await;
+    done(&first, &id, 10).await;
+    let fallen = runner(&stage, &id).await;
+    let (mut victim, survivor) = if fallen == first_member { (first, second) } else { (second, first) };
+    victim.kill().await.unwrap();
+    // It counts as alive for as long as this test needs it to, and not for longer.
+    let lease = async |interval: &str| {
+        let sql = "update ops.operations set lease_until = now() + $1::text::interval where runner = $2 and state = 'running'";
+        let found = sqlx::query(sql).bind(interval).bind(fallen).execute(&stage.pool).await.unwrap();
+        assert_eq!(found.rows_affected(), 1);
+    };
+    lease("1 hour").await;
+    let resolved = count(&stage, "resolved").await;
+    assert!((10..300).contains(&resolved), "{resolved}");
+    cancel(&survivor, &id).await;
+    lease("0").await;
+    let cancelled = finished(&survivor, &id).await;
+    assert_eq!((&cancelled["state"], &cancelled["cancelled_by"]), (&json!("cancelled"), &json!(OPERATOR)));
+    assert_eq!(count(&stage, "resolved").await, resolved, "it went on after it was cancelled");
+    drop(survivor);
     stage.tear_down().await.unwrap();
 }

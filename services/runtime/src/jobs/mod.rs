@@ -114,8 +114,10 @@ impl<P: Processor> Worker<P> {
         };
         tracing::info!(operation = %job.id, kind = ?job.kind, done = job.progress.done, "job begun");
         let mut pace = Pace::new(bounds.max_per_second);
-        loop {
-            let standing = match self.portion(source.as_ref(), &mut job, bounds, &mut pace).await {
+        // A cancellation that came while nobody worked on it is heard before anything is sent.
+        let mut standing = self.note(&job).await;
+        while standing == Standing::Ours {
+            standing = match self.portion(source.as_ref(), &mut job, bounds, &mut pace).await {
                 Ok(Some(standing)) => standing,
                 Ok(None) => return self.finish(&job, None).await,
                 Err(_) => {
@@ -123,14 +125,8 @@ impl<P: Processor> Worker<P> {
                     continue;
                 }
             };
-            match standing {
-                Standing::Ours => {}
-                Standing::Cancelled | Standing::Lost => {
-                    tracing::info!(operation = %job.id, ?standing, done = job.progress.done, "job left");
-                    return;
-                }
-            }
         }
+        tracing::info!(operation = %job.id, ?standing, done = job.progress.done, "job left");
     }
 
     /// Sends the next portion; `None` where nothing is left.
@@ -162,10 +158,15 @@ impl<P: Processor> Worker<P> {
         job.progress.done += records as u64;
         job.progress.failed += failed as u64;
         job.progress.succeeded += records.saturating_sub(failed) as u64;
+        // The records are through; that is to be noted before more are sent.
+        Ok(Some(self.note(job).await))
+    }
+
+    /// Notes how far the job is, however long the database makes it wait, and hears whose it is.
+    async fn note(&self, job: &Job) -> Standing {
         loop {
-            // The records are through; that is to be noted before more are sent.
             match lease::renew(&self.road.database.pool(), job, self.member).await {
-                Ok(standing) => return Ok(Some(standing)),
+                Ok(standing) => return standing,
                 Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
             }
         }
