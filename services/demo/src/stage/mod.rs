@@ -13,6 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
 use tokio::process::Command;
 
+mod operator;
 mod ports;
 mod service;
 

@@ -19,7 +19,7 @@ pub struct Service {
     pub url: String,
     /// The process.
     pub process: Child,
-    client: reqwest::Client,
+    pub(super) client: reqwest::Client,
 }
 
 impl Service {
