@@ -1,7 +1,5 @@
 //! The dead-letter breaker: a producer gone wrong pauses the layer, a few bad records do not.
 
-#![expect(clippy::unwrap_used, reason = "tests may")]
-
 use std::time::Duration;
 
 use ordervault_demo::orders::Produced;

@@ -14,7 +14,7 @@ impl Service {
     /// Asks for a path with the ops token; returns the status and the answer.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value), Error> {
         let request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(OPS_TOKEN);
-        let request = body.into_iter().fold(request, |request, body| request.json(body));
+        let request = body.into_iter().fold(request, reqwest::RequestBuilder::json);
         let answer = request.timeout(ANSWER_IN).send().await?;
         Ok((answer.status(), answer.json().await?))
     }
