@@ -155,10 +155,11 @@ async fn lag_is_the_brokers_own_while_the_layer_is_paused_and_records_come_in() 
                 let lag = partition["high"].as_i64().unwrap() - partition["committed"].as_i64().unwrap_or(0);
                 assert_eq!(partition["lag"], lag, "{partition}");
                 assert_eq!(partition["lag_seconds"].as_f64().unwrap() > 0.0, lag > 0, "{partition}");
-                assert!(partition["member"].is_string(), "{partition}");
             }
         }
     }
+    // Partitions may change hands while it is looked, and belong to nobody for a moment.
+    agrees(&replicas[0], 2, "paused").await;
     replicas[1].post("/api/v1/consumer/resume?wait=60s", &json!({})).await.unwrap();
     caught_up(&stage).await;
     assert_eq!(replicas[0].read("/api/v1/consumer/offsets").await.unwrap()["total_lag"], 0);
