@@ -68,7 +68,7 @@ async fn tripped(service: &Service) -> Value {
 }
 
 async fn pauses(service: &Service) -> Vec<Value> {
-    let page = service.ask("/api/v1/operations?kind=pause").await.unwrap();
+    let page = service.read("/api/v1/operations?kind=pause").await.unwrap();
     page["items"].as_array().unwrap().clone()
 }
 

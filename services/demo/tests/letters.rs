@@ -50,7 +50,7 @@ fn order(number: u32, status: &str) -> Produced {
 
 async fn page(service: &Service, query: &str, cursor: &Value) -> Value {
     let cursor = cursor.as_str().map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-    service.ask(&format!("/api/v1/dead-letters?{query}{cursor}")).await.unwrap()
+    service.read(&format!("/api/v1/dead-letters?{query}{cursor}")).await.unwrap()
 }
 
 fn ids(page: &Value) -> Vec<String> {
@@ -99,7 +99,7 @@ async fn the_list_gives_every_letter_once_while_new_ones_come_and_the_summary_is
             .await
             .unwrap();
     assert_eq!(counted.len(), 2, "{counted:?}");
-    let summary = service.ask("/api/v1/dead-letters/summary").await.unwrap();
+    let summary = service.read("/api/v1/dead-letters/summary").await.unwrap();
     let said: Vec<(String, i64)> = summary["items"]
         .as_array()
         .unwrap()
@@ -144,7 +144,7 @@ async fn a_letter_is_shown_with_key_headers_and_value_byte_for_byte() {
     let list = ids(&page(&service, "limit=10", &Value::Null).await);
     let mut letters = Vec::new();
     for id in &list {
-        letters.push(service.ask(&format!("/api/v1/dead-letters/{id}")).await.unwrap());
+        letters.push(service.read(&format!("/api/v1/dead-letters/{id}")).await.unwrap());
     }
     letters.sort_by_key(|letter| letter["offset"].as_i64());
     let binary = &letters[0];
@@ -183,42 +183,40 @@ async fn a_discarded_letter_stays_so_with_its_reason_also_when_its_record_is_rea
     let letter = format!("/api/v1/dead-letters/{}", list[0]);
     let discard = format!("{letter}/discard");
     for without in [json!({}), json!({"reason": null}), json!({"reason": " "})] {
-        let (status, problem) = service.order(&discard, &without).await.unwrap();
+        let (status, problem) = service.post(&discard, &without).await.unwrap();
         assert_eq!((status.as_u16(), &problem["code"]), (422, &json!("invalid_field")), "{without}: {problem}");
     }
-    assert_eq!(service.ask(&letter).await.unwrap()["status"], "open");
-    let (status, operation) = service.order(&discard, &json!({"reason": "a test order"})).await.unwrap();
+    assert_eq!(service.read(&letter).await.unwrap()["status"], "open");
+    let (status, operation) = service.post(&discard, &json!({"reason": "a test order"})).await.unwrap();
     assert_eq!(status, 202);
     let operation = service.operation(&operation["id"]).await.unwrap();
     assert_eq!((&operation["kind"], &operation["state"]), (&json!("dead_letter_discard"), &json!("done")));
     assert_eq!((&operation["actor"], &operation["reason"]), (&json!(OPERATOR), &json!("a test order")));
-    let discarded = service.ask(&letter).await.unwrap();
+    let discarded = service.read(&letter).await.unwrap();
     assert_eq!((&discarded["status"], &discarded["closed_by"]), (&json!("discarded"), &json!(OPERATOR)));
     assert_eq!(discarded["closed_reason"], "a test order");
     for (path, body) in [(&discard, json!({"reason": "again"})), (&format!("{letter}/replay"), json!({}))] {
-        let (status, problem) = service.order(path, &body).await.unwrap();
+        let (status, problem) = service.post(path, &body).await.unwrap();
         assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("dead_letter_closed")), "{path}: {problem}");
     }
-    let dry_run = service.order("/api/v1/dead-letters/replays", &json!({})).await.unwrap();
+    let dry_run = service.post("/api/v1/dead-letters/replays", &json!({})).await.unwrap();
     assert_eq!((dry_run.0.as_u16(), dry_run.1), (200, json!({"dry_run": true, "count": 1})));
 
     // The same records come once more: first as bad as before, then with nothing in the way of any of them.
     let again = json!({"to": "earliest", "dry_run": false, "reason": "a second look"});
     assert_eq!(service.reset(&again).await.unwrap()["state"], "done");
     stage.drained(LAYER, PATIENCE).await.unwrap();
-    assert_eq!(service.ask(&letter).await.unwrap(), discarded);
+    assert_eq!(service.read(&letter).await.unwrap(), discarded);
     stage.pool.execute("alter table cdm.order_ledger drop constraint no_poison").await.unwrap();
     assert_eq!(service.reset(&again).await.unwrap()["state"], "done");
     let other = format!("/api/v1/dead-letters/{}", list[1]);
-    until(
-        "the other letter",
-        PATIENCE,
-        async || Ok((service.ask(&other).await?["status"] == "resolved").then_some(())),
-    )
+    until("the other letter", PATIENCE, async || {
+        Ok((service.read(&other).await?["status"] == "resolved").then_some(()))
+    })
     .await
     .unwrap();
     stage.drained(LAYER, PATIENCE).await.unwrap();
-    assert_eq!(service.ask(&letter).await.unwrap(), discarded);
+    assert_eq!(service.read(&letter).await.unwrap(), discarded);
     let counted: i64 =
         sqlx::query_scalar("select order_cnt from cdm.user_product_counters").fetch_one(&stage.pool).await.unwrap();
     assert_eq!(counted, 2, "the given up order counts");

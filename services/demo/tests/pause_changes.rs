@@ -47,7 +47,7 @@ async fn alone(service: &Service) {
 
 /// The layer's resumes, the newest first.
 async fn resumes(service: &Service) -> Vec<Value> {
-    let page = service.ask("/api/v1/operations?kind=resume").await.unwrap();
+    let page = service.read("/api/v1/operations?kind=resume").await.unwrap();
     page["items"].as_array().unwrap().clone()
 }
 
@@ -101,7 +101,7 @@ async fn a_pause_whose_time_is_up_ends_by_itself_and_one_whose_time_was_up_at_on
     assert_eq!(found[0]["actor"], "ordervault");
     assert!(found[0]["reason"].as_str().unwrap().contains("menu migration"), "{found:?}");
     assert!(time(&found[0]["created_at"]) >= end, "{found:?}");
-    assert_eq!(service.end_of(&found[0]["id"]).await.unwrap()["state"], "done");
+    assert_eq!(service.finished(&found[0], PATIENCE).await.unwrap()["state"], "done");
 
     let paused = service.pause(&pause_until(in_seconds(-60))).await.unwrap();
     assert_eq!(paused["state"], "done");
@@ -179,7 +179,7 @@ async fn a_change_arrives_also_after_the_listening_connection_was_ended() {
         for path in ["pause", "resume"] {
             let path = format!("/api/v1/consumer/{path}?wait=60s");
             until("the order to be taken and done", PATIENCE, async || {
-                let (status, operation) = service.order(&path, &json!({"reason": "menu migration"})).await?;
+                let (status, operation) = service.post(&path, &json!({"reason": "menu migration"})).await?;
                 Ok((status == 200).then(|| assert_eq!(operation["state"], "done")))
             })
             .await

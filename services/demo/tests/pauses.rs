@@ -165,7 +165,7 @@ async fn waiting_records_and_replays_rest_while_the_layer_is_paused() {
     dictionary.reveal_all(Utc::now().naive_utc());
     dictionary.write(&mut stage.redis).await.unwrap();
     let (status, replay) = service
-        .order("/api/v1/dead-letters/replays", &json!({"dry_run": false, "max_per_second": 1_000}))
+        .post("/api/v1/dead-letters/replays", &json!({"dry_run": false, "max_per_second": 1_000}))
         .await
         .unwrap();
     assert_eq!((status.as_u16(), &replay["progress"]["matched"]), (202, &json!(before.letters.len())));
@@ -192,7 +192,7 @@ async fn waiting_records_and_replays_rest_while_the_layer_is_paused() {
     })
     .await
     .unwrap();
-    assert_eq!(service.end_of(&replay["id"]).await.unwrap()["state"], "done");
+    assert_eq!(service.finished(&replay, PATIENCE).await.unwrap()["state"], "done");
     drop(service);
     stage.tear_down().await.unwrap();
 }
@@ -204,7 +204,7 @@ async fn who_waits_for_a_pause_in_vain_is_told_who_is_missing() {
     let frozen_id = second_member(&quick).await;
     signal(&frozen, "-STOP");
     let path = "/api/v1/consumer/pause?wait=1s";
-    let (status, paused) = quick.order(path, &json!({"reason": "menu migration"})).await.unwrap();
+    let (status, paused) = quick.post(path, &json!({"reason": "menu migration"})).await.unwrap();
     // On a very slow machine it is known to be gone by now.
     if status == 202 {
         assert_eq!((&paused["state"], &paused["finished_at"]), (&json!("running"), &Value::Null), "{paused}");
@@ -213,7 +213,7 @@ async fn who_waits_for_a_pause_in_vain_is_told_who_is_missing() {
         assert_eq!(quick.consumer().await.unwrap()["actual_state"], "pausing");
     }
     signal(&frozen, "-CONT");
-    let paused = quick.end_of(&paused["id"]).await.unwrap();
+    let paused = quick.finished(&paused, PATIENCE).await.unwrap();
     assert_eq!(paused["state"], "done");
     let outcome = outcome_of(&paused, &frozen_id).unwrap();
     assert!(outcome == "done" || outcome == "gone", "{paused}");

@@ -43,28 +43,25 @@ async fn count(stage: &Stage, status: &str) -> i64 {
         .unwrap()
 }
 
-/// Asks for a replay of all that PostgreSQL refused; returns the operation's id.
+/// Asks for a replay of all that PostgreSQL refused; returns the operation.
 async fn replay(service: &Service, bounds: &Value) -> Value {
     let mut request = json!({"filter": {"code": "database_refused:23514"}, "dry_run": false, "reason": "mended"});
     request.as_object_mut().unwrap().extend(bounds.as_object().unwrap().clone());
-    let (status, operation) = service.order("/api/v1/dead-letters/replays", &request).await.unwrap();
+    let (status, operation) = service.post("/api/v1/dead-letters/replays", &request).await.unwrap();
     assert_eq!((status.as_u16(), &operation["kind"]), (202, &json!("dead_letter_replay")), "{operation}");
-    operation["id"].clone()
+    operation
 }
 
-async fn finished(service: &Service, id: &Value) -> Value {
-    until("the end of a replay", DRAIN, async || {
-        let operation = service.operation(id).await?;
-        Ok(operation["finished_at"].is_string().then_some(operation))
-    })
-    .await
-    .unwrap()
+/// A replay, asked for and done.
+async fn replayed(service: &Service, bounds: &Value) -> Value {
+    let asked = replay(service, bounds).await;
+    service.finished(&asked, DRAIN).await.unwrap()
 }
 
 /// Waits until a replay has sent so many.
-async fn done(service: &Service, id: &Value, least: i64) {
+async fn done(service: &Service, operation: &Value, least: i64) {
     until("a replay", PATIENCE, async || {
-        Ok((service.operation(id).await?["progress"]["done"].as_i64().unwrap() >= least).then_some(()))
+        Ok((number(&service.operation(&operation["id"]).await?, "done") >= least).then_some(()))
     })
     .await
     .unwrap();
@@ -87,8 +84,8 @@ fn ids(messages: &[Produced]) -> BTreeSet<i64> {
 }
 
 /// The member that works on an operation.
-async fn runner(stage: &Stage, id: &Value) -> Uuid {
-    let id: Uuid = id.as_str().unwrap().parse().unwrap();
+async fn runner(stage: &Stage, operation: &Value) -> Uuid {
+    let id: Uuid = operation["id"].as_str().unwrap().parse().unwrap();
     sqlx::query_scalar("select runner from ops.operations where id = $1").bind(id).fetch_one(&stage.pool).await.unwrap()
 }
 
@@ -128,10 +125,10 @@ async fn joined(stage: &Stage, first: &Service) -> (Uuid, Service) {
     (member, second)
 }
 
-async fn cancel(service: &Service, id: &Value) {
-    let path = format!("/api/v1/operations/{}/cancel", id.as_str().unwrap());
-    let (status, operation) = service.order(&path, &json!({})).await.unwrap();
-    assert_eq!(status, 202, "{operation}");
+async fn cancel(service: &Service, operation: &Value) {
+    let path = format!("/api/v1/operations/{}/cancel", operation["id"].as_str().unwrap());
+    let (status, answer) = service.post(&path, &json!({})).await.unwrap();
+    assert_eq!(status, 202, "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,9 +137,9 @@ async fn ten_thousand_letters_are_replayed_at_their_rate_none_is_lost_and_none_c
     let (refused, later) = backlog.split_at(LETTERS);
 
     // As fast as this machine can, for comparison; then as fast as it may, up to a cap.
-    let unhindered = finished(&first, &replay(&first, &json!({"max_per_second": 10_000, "limit": 500})).await).await;
+    let unhindered = replayed(&first, &json!({"max_per_second": 10_000, "limit": 500})).await;
     assert_eq!((&unhindered["state"], number(&unhindered, "done")), (&json!("done"), 500), "{unhindered}");
-    let capped = finished(&first, &replay(&first, &json!({"max_per_second": RATE, "limit": CAP})).await).await;
+    let capped = replayed(&first, &json!({"max_per_second": RATE, "limit": CAP})).await;
     assert_eq!(capped["progress"], json!({"matched": LETTERS - 500, "done": CAP, "succeeded": CAP, "failed": 0}));
     assert_eq!((&capped["state"], &capped["actor"]), (&json!("done"), &json!(OPERATOR)));
     assert_eq!(count(&stage, "resolved").await, 500 + i64::from(CAP));
@@ -154,10 +151,10 @@ async fn ten_thousand_letters_are_replayed_at_their_rate_none_is_lost_and_none_c
     }
 
     // Cancelled in the middle.
-    let id = replay(&first, &json!({"max_per_second": RATE})).await;
-    done(&first, &id, 1_000).await;
-    cancel(&first, &id).await;
-    let cancelled = finished(&first, &id).await;
+    let asked = replay(&first, &json!({"max_per_second": RATE})).await;
+    done(&first, &asked, 1_000).await;
+    cancel(&first, &asked).await;
+    let cancelled = first.finished(&asked, DRAIN).await.unwrap();
     assert_eq!((&cancelled["state"], &cancelled["cancelled_by"]), (&json!("cancelled"), &json!(OPERATOR)));
     assert!(number(&cancelled, "done") < number(&cancelled, "matched"), "{cancelled}");
     assert!(rate(&cancelled) <= 1.1 * f64::from(RATE), "{cancelled}");
@@ -173,16 +170,16 @@ async fn ten_thousand_letters_are_replayed_at_their_rate_none_is_lost_and_none_c
 
     // On with a new one, whose member is killed in its middle.
     let (first_member, second) = joined(&stage, &first).await;
-    let id = replay(&first, &json!({"max_per_second": RATE})).await;
-    done(&first, &id, 1_000).await;
-    let fallen = runner(&stage, &id).await;
+    let asked = replay(&first, &json!({"max_per_second": RATE})).await;
+    done(&first, &asked, 1_000).await;
+    let fallen = runner(&stage, &asked).await;
     let (mut victim, survivor) = if fallen == first_member { (first, second) } else { (second, first) };
     victim.kill().await.unwrap();
-    let interrupted = survivor.operation(&id).await.unwrap();
+    let interrupted = survivor.operation(&asked["id"]).await.unwrap();
     assert_eq!(interrupted["state"], "running", "it was over before its member was dead: {interrupted}");
-    let resumed = finished(&survivor, &id).await;
+    let resumed = survivor.finished(&asked, DRAIN).await.unwrap();
     assert_eq!((&resumed["state"], number(&resumed, "failed")), (&json!("done"), 0), "{resumed}");
-    assert_ne!(runner(&stage, &id).await, fallen);
+    assert_ne!(runner(&stage, &asked).await, fallen);
     let matched = i64::try_from(LETTERS).unwrap() - so_far;
     // What the dead member had sent and not yet noted is found resolved by the next one.
     assert_eq!(number(&resumed, "matched"), matched);
@@ -202,9 +199,9 @@ async fn ten_thousand_letters_are_replayed_at_their_rate_none_is_lost_and_none_c
 async fn a_replay_that_is_cancelled_after_its_member_died_sends_nothing_more() {
     let (stage, first, _) = scene("orphan", 300, 0).await;
     let (first_member, second) = joined(&stage, &first).await;
-    let id = replay(&first, &json!({"max_per_second": 10})).await;
-    done(&first, &id, 10).await;
-    let fallen = runner(&stage, &id).await;
+    let asked = replay(&first, &json!({"max_per_second": 10})).await;
+    done(&first, &asked, 10).await;
+    let fallen = runner(&stage, &asked).await;
     let (mut victim, survivor) = if fallen == first_member { (first, second) } else { (second, first) };
     victim.kill().await.unwrap();
     // It counts as alive for as long as this test needs it to, and not for longer.
@@ -216,9 +213,9 @@ async fn a_replay_that_is_cancelled_after_its_member_died_sends_nothing_more() {
     lease("1 hour").await;
     let resolved = count(&stage, "resolved").await;
     assert!((10..300).contains(&resolved), "{resolved}");
-    cancel(&survivor, &id).await;
+    cancel(&survivor, &asked).await;
     lease("0").await;
-    let cancelled = finished(&survivor, &id).await;
+    let cancelled = survivor.finished(&asked, DRAIN).await.unwrap();
     assert_eq!((&cancelled["state"], &cancelled["cancelled_by"]), (&json!("cancelled"), &json!(OPERATOR)));
     assert_eq!(count(&stage, "resolved").await, resolved, "it went on after it was cancelled");
     drop(survivor);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{OPS_TOKEN, Service};
+use super::{OPS_TOKEN, Service, until};
 use crate::Error;
 
 /// The longest wait that the API grants.
@@ -15,7 +15,7 @@ const ANSWER_IN: Duration = Duration::from_secs(90);
 
 impl Service {
     /// Asks for a path that is answered with JSON.
-    pub async fn ask(&self, path: &str) -> Result<Value, Error> {
+    pub async fn read(&self, path: &str) -> Result<Value, Error> {
         let answer = self.client.get(format!("{}{path}", self.url)).timeout(ANSWER_IN).send().await?;
         let (status, body) = (answer.status(), answer.text().await?);
         match serde_json::from_str(&body) {
@@ -25,7 +25,7 @@ impl Service {
     }
 
     /// Sends an order with the operator's token; returns the status and the body, whatever they are.
-    pub async fn order(&self, path: &str, body: &Value) -> Result<(StatusCode, Value), Error> {
+    pub async fn post(&self, path: &str, body: &Value) -> Result<(StatusCode, Value), Error> {
         let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(OPS_TOKEN).json(body);
         let answer = request.timeout(ANSWER_IN).send().await?;
         let (status, body) = (answer.status(), answer.text().await?);
@@ -35,12 +35,12 @@ impl Service {
 
     /// `GET /api/v1/consumer`.
     pub async fn consumer(&self) -> Result<Value, Error> {
-        self.ask("/api/v1/consumer").await
+        self.read("/api/v1/consumer").await
     }
 
     /// `GET /api/v1/consumer/offsets`.
     pub async fn offsets(&self) -> Result<Value, Error> {
-        self.ask("/api/v1/consumer/offsets").await
+        self.read("/api/v1/consumer/offsets").await
     }
 
     /// Pauses the layer and waits for its members; returns the operation.
@@ -60,17 +60,22 @@ impl Service {
 
     /// An operation as it is now.
     pub async fn operation(&self, id: &Value) -> Result<Value, Error> {
-        self.ask(&format!("/api/v1/operations/{}", id.as_str().unwrap_or_default())).await
+        self.read(&format!("/api/v1/operations/{}", id.as_str().unwrap_or_default())).await
     }
 
-    /// An operation at its end, or after a minute as it is then.
-    pub async fn end_of(&self, id: &Value) -> Result<Value, Error> {
-        self.ask(&format!("/api/v1/operations/{}?{WAIT}", id.as_str().unwrap_or_default())).await
+    /// Waits until an operation has come to its end, and returns it.
+    pub async fn finished(&self, operation: &Value, patience: Duration) -> Result<Value, Error> {
+        until("the operation", patience, async || {
+            // A member may just be falling; the question is asked again.
+            let Ok(operation) = self.operation(&operation["id"]).await else { return Ok(None) };
+            Ok((!operation["finished_at"].is_null()).then_some(operation))
+        })
+        .await
     }
 
     /// Sends an order that is to be answered with its finished operation.
     async fn done(&self, path: &str, request: &Value) -> Result<Value, Error> {
-        match self.order(path, request).await? {
+        match self.post(path, request).await? {
             (StatusCode::OK, operation) => Ok(operation),
             (status, body) => Err(Error::Answered(format!("POST {path}"), status, body.to_string())),
         }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::util::Timeout;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
@@ -80,6 +80,7 @@ impl<P: Processor> Gate<P> {
         });
         match committing.await {
             Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if is_between_generations(&error) => Err(Outage::new(Dependency::Kafka, "raced", error)),
             Ok(Err(error)) => match fault::of_kafka(&error) {
                 Fault::Outage(outage) => Err(outage),
                 Fault::Record(fault) => Err(Outage::new(Dependency::Kafka, "commit", fault)),
@@ -87,6 +88,15 @@ impl<P: Processor> Gate<P> {
             Err(error) => Err(Outage::new(Dependency::Kafka, "commit", error)),
         }
     }
+}
+
+/// The group is just being rebalanced: no sign of ill health, it succeeds when it is done again, here or by another.
+fn is_between_generations(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as C;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(C::RebalanceInProgress | C::IllegalGeneration | C::UnknownMemberId | C::NotCoordinator)
+    )
 }
 
 fn of_sql(error: &sqlx::Error) -> Outage {
