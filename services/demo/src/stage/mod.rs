@@ -14,10 +14,14 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
 use tokio::process::Command;
 
 mod operator;
+mod commits;
+mod stream;
 mod ports;
 mod service;
 
+pub use commits::Commit;
 pub use service::Service;
+pub use stream::Stream;
 
 use crate::Error;
 use crate::kafka::{self, Cluster};
