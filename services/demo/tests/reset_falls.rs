@@ -70,8 +70,10 @@ impl Scene {
         .unwrap();
         // Each batch takes its time, so that a reset has a middle.
         sqlx::raw_sql(
-            "create function cdm.pause() returns trigger language plpgsql as $$ begin perform pg_sleep(0.1); return null; end $$; \
-             create trigger pause after insert on cdm.order_ledger for each statement execute function cdm.pause()",
+            "create function cdm.take_time() returns trigger language plpgsql \
+                 as $$ begin perform pg_sleep(0.1); return new; end $$; \
+             create trigger take_time before insert on ops.applied_offsets \
+                 for each row when (new.layer = 'cdm') execute function cdm.take_time()",
         )
         .execute(&scene.stage.pool)
         .await
