@@ -249,6 +249,18 @@ async fn connections_cut_in_the_middle_of_a_publish_lose_nothing() {
     scene.end().await;
 }
 
+/// Whether one of the requests is to join a group. Each begins with its length and its kind, which is 11 then.
+fn asks_to_join(mut requests: &[u8]) -> bool {
+    while let [a, b, c, d, high, low, ..] = *requests {
+        if [high, low] == [0, 11] {
+            return true;
+        }
+        let length = 4 + usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap();
+        requests = requests.get(length..).unwrap_or_default();
+    }
+    false
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_nobody_can_join_is_taken_where_a_reset_says_and_begins_there() {
     let before_kafka = listener().await;
@@ -259,8 +271,7 @@ async fn a_group_that_nobody_can_join_is_taken_where_a_reset_says_and_begins_the
     environment.insert("KAFKA_PORT".to_owned(), advertised.to_string());
     let mut scene = Scene::set(environment, "nobody").await;
     scene.produce(300).await;
-    // A request to join a group is of the kind 11.
-    proxy.cut_when(Cut::Before, usize::MAX, |piece| piece.len() > 6 && piece[4..6] == [0, 11]);
+    proxy.cut_when(Cut::Before, usize::MAX, asks_to_join);
     let first = scene.stage.start("stg", &SMALL_BATCHES).unwrap();
     let reset = json!({"to": {"offsets": {"0": 40, "2": 60}}, "skip_records": true, "dry_run": false});
     let path = "/api/v1/consumer/offsets/reset?wait=60s";
