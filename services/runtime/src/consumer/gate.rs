@@ -55,17 +55,11 @@ impl<P: Processor> Gate<P> {
     /// Takes the partition where a reset wants it, if one does, however long the surroundings make it wait.
     async fn carry_out(&self, committing: &Arc<Mutex<()>>) -> Option<Pending> {
         let (road, watcher) = (&self.road, watcher(self.partition));
-        let asked = || async {
-            let pool = road.database.pool();
-            resets::pending_of(&pool, road.layer, self.partition).await.map_err(|error| of_sql(&error))
-        };
-        let pending = road.until_done(&watcher, asked).await?;
+        let asked = || async { resets::pending_of(&road.database.pool(), road.layer, self.partition).await };
+        let pending = road.until_kept(&watcher, asked).await?;
         road.until_done(&watcher, || self.commit(pending, committing)).await;
-        let noted = || async {
-            let pool = road.database.pool();
-            resets::applied(&pool, pending, self.member).await.map_err(|error| of_sql(&error))
-        };
-        road.until_done(&watcher, noted).await;
+        road.until_kept(&watcher, || async { resets::applied(&road.database.pool(), pending, self.member).await })
+            .await;
         tracing::info!(partition = self.partition, target = pending.target, operation = %pending.operation, "offset reset");
         Some(pending)
     }
@@ -106,11 +100,4 @@ fn is_between_generations(error: &KafkaError) -> bool {
         error.rdkafka_error_code(),
         Some(C::RebalanceInProgress | C::IllegalGeneration | C::UnknownMemberId | C::NotCoordinator)
     )
-}
-
-fn of_sql(error: &sqlx::Error) -> Outage {
-    match fault::of_sql(error) {
-        Fault::Outage(outage) => outage,
-        Fault::Record(fault) => Outage::new(Dependency::Postgres, "bookkeeping", fault),
-    }
 }
