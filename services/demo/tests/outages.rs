@@ -13,7 +13,8 @@ use ordervault_demo::dictionary::Dictionary;
 use ordervault_demo::orders::{Backlog, Mix, Plan};
 use ordervault_demo::proxy::{Cut, Proxy};
 use ordervault_demo::recount::NameCheck;
-use ordervault_demo::stage::{LAYERS, Service, Stage, until};
+use ordervault_demo::stage::{Commit, LAYERS, Service, Stage, until};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 const START: Duration = Duration::from_mins(1);
@@ -245,5 +246,72 @@ async fn connections_cut_in_the_middle_of_a_publish_lose_nothing() {
     }
     proxy.cut_all();
     scene.recovered().await;
+    scene.end().await;
+}
+
+/// Whether one of the requests is to join a group. Each begins with its length and its kind, which is 11 then.
+fn asks_to_join(mut requests: &[u8]) -> bool {
+    while let [a, b, c, d, high, low, ..] = *requests {
+        if [high, low] == [0, 11] {
+            return true;
+        }
+        let length = 4 + usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap();
+        requests = requests.get(length..).unwrap_or_default();
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_nobody_can_join_is_taken_where_a_reset_says_and_begins_there() {
+    let before_kafka = listener().await;
+    let advertised = before_kafka.local_addr().unwrap().port();
+    let kafka = Servers::start_own("kafka", &[("KAFKA_ADVERTISED_PORT", advertised.to_string())]);
+    let mut environment = kafka.environment("KAFKA_");
+    let proxy = Proxy::start(before_kafka, address(&environment, "KAFKA_HOST", "KAFKA_PORT")).unwrap();
+    environment.insert("KAFKA_PORT".to_owned(), advertised.to_string());
+    let mut scene = Scene::set(environment, "nobody").await;
+    scene.produce(300).await;
+    proxy.cut_when(Cut::Before, usize::MAX, asks_to_join);
+    let first = scene.stage.start("stg", &SMALL_BATCHES).unwrap();
+    let reset = json!({"to": {"offsets": {"0": 40, "2": 60}}, "skip_records": true, "dry_run": false});
+    let path = "/api/v1/consumer/offsets/reset?wait=60s";
+    // Before it has made its tables and found the broker it cannot take the order.
+    let operation = until("the reset", START, async || {
+        let answer = first.post(path, &reset).await;
+        Ok(answer.ok().filter(|(status, _)| status.is_success()).map(|(_, operation)| operation))
+    })
+    .await
+    .unwrap();
+    let operation = first.finished(&operation, NOTICE).await.unwrap();
+    let member = &first.read("/api/v1/consumer").await.unwrap()["members"][0];
+    assert_eq!((&operation["state"], &member["partitions"]), (&json!("done"), &json!([])), "{operation}");
+    let results: Vec<_> = operation["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| {
+            assert_eq!((&result["outcome"], &result["member"]), (&json!("applied"), &member["id"]), "{operation}");
+            (result["partition"].as_i64().unwrap(), result["offset"].as_i64().unwrap())
+        })
+        .collect();
+    assert_eq!(results, [(0, 40), (2, 60)]);
+    let mark = operation["id"].as_str().unwrap().to_owned();
+    let committed = |partition, offset| Commit { partition, offset, mark: mark.clone() };
+    assert_eq!(scene.stage.commits("stg").await.unwrap(), [committed(0, 40), committed(2, 60)]);
+
+    proxy.cut_when(Cut::Before, 0, |_| true);
+    until("the end of the topic", DRAIN, async || Ok((scene.stage.lag("stg").await? == 0).then_some(())))
+        .await
+        .unwrap();
+    let commits = scene.stage.commits("stg").await.unwrap();
+    assert!(commits.iter().all(|commit| commit.offset >= [40, 0, 60][usize::try_from(commit.partition).unwrap()]));
+    let applied: i64 =
+        sqlx::query_scalar("select count(*) from stg.order_events").fetch_one(&scene.stage.pool).await.unwrap();
+    assert!(applied < 300, "{applied} orders, though records were skipped");
+    // What was skipped is made good.
+    let (_, again) = first.post(path, &json!({"to": "earliest", "dry_run": false})).await.unwrap();
+    assert_eq!(again["state"], "done", "{again}");
+    scene.start().await;
+    scene.services.push(first);
     scene.end().await;
 }

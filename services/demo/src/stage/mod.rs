@@ -15,9 +15,11 @@ mod ports;
 mod service;
 mod operator;
 mod offsets;
+mod commits;
 mod footprint;
 mod stream;
 
+pub use commits::Commit;
 pub use footprint::Footprint;
 pub use offsets::Standing;
 pub use service::Service;

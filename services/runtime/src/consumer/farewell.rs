@@ -35,6 +35,10 @@ impl<P: Processor> Consumer<P> {
         while let Ok(report) = self.reports.try_recv() {
             self.on_report(report);
         }
+        // What the group has asked for and was not told: the client waits for that before it ends.
+        while let Ok(event) = self.events.try_recv() {
+            self.on_event(event);
+        }
         let (done, revoked) = (client::list_of(&self.topic, self.to_commit()), self.revoked());
         // The workers hold the client by their queues.
         join_all(self.drop_workers()).await;
@@ -63,6 +67,7 @@ impl<P: Processor> Consumer<P> {
     pub(super) fn drop_workers(&mut self) -> Vec<JoinHandle<()>> {
         let workers = std::mem::take(&mut self.partitions).into_iter().map(|(id, held)| {
             self.road.health.forget(&watcher(id));
+            held.stop.cancel();
             if !held.ended {
                 held.task.abort();
             }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::util::Timeout;
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -39,46 +40,48 @@ impl<P: Processor> Gate<P> {
     /// Says that the partition may be worked, or that it was asked to stop before that was known.
     pub async fn pass(self) {
         let (partition, worker) = (self.partition, self.worker);
+        let committing = Arc::new(Mutex::new(()));
         let report = tokio::select! {
             biased;
             () = self.stop.cancelled() => Report::Ended { partition, worker },
-            reset = self.carry_out() => Report::Passed { partition, worker, reset },
+            reset = self.carry_out(&committing) => Report::Passed { partition, worker, reset },
         };
+        // A commit that is under way goes on by itself, and must not come after those of the partition's next owner.
+        let _over = committing.lock().await;
         // The loop is gone only when the service is at its end.
         let _ = self.tell.send(report);
     }
 
     /// Takes the partition where a reset wants it, if one does, however long the surroundings make it wait.
-    async fn carry_out(&self) -> Option<Pending> {
+    async fn carry_out(&self, committing: &Arc<Mutex<()>>) -> Option<Pending> {
         let (road, watcher) = (&self.road, watcher(self.partition));
-        let asked = || async {
-            let pool = road.database.pool();
-            resets::pending_of(&pool, road.layer, self.partition).await.map_err(|error| of_sql(&error))
-        };
-        let pending = road.until_done(&watcher, asked).await?;
-        road.until_done(&watcher, || self.commit(pending)).await;
-        let noted = || async {
-            let pool = road.database.pool();
-            resets::applied(&pool, pending, self.member).await.map_err(|error| of_sql(&error))
-        };
-        road.until_done(&watcher, noted).await;
+        let asked = || async { resets::pending_of(&road.database.pool(), road.layer, self.partition).await };
+        let pending = road.until_kept(&watcher, asked).await?;
+        road.until_done(&watcher, || self.commit(pending, committing)).await;
+        road.until_kept(&watcher, || async { resets::applied(&road.database.pool(), pending, self.member).await })
+            .await;
         tracing::info!(partition = self.partition, target = pending.target, operation = %pending.operation, "offset reset");
         Some(pending)
     }
 
     /// Commits the target, unless an earlier owner did so before it could note it.
-    async fn commit(&self, pending: Pending) -> Result<(), Outage> {
-        let (client, topic) = (Arc::clone(&self.client), Arc::clone(&self.topic));
-        let committing = tokio::task::spawn_blocking(move || -> KafkaResult<()> {
+    async fn commit(&self, pending: Pending, committing: &Arc<Mutex<()>>) -> Result<(), Outage> {
+        let (client, topic, stop) = (Arc::clone(&self.client), Arc::clone(&self.topic), self.stop.clone());
+        let under_way = Arc::clone(committing).lock_owned().await;
+        let committed = tokio::task::spawn_blocking(move || -> KafkaResult<()> {
+            let _under_way = under_way;
             let mark = pending.operation.to_string();
             let asked = client::list_of(&topic, [(pending.partition, None)]);
             let held = client.committed_offsets(asked, Timeout::After(PATIENCE))?;
             if held.elements().iter().any(|element| metadata_of(element) == mark) {
                 return Ok(());
             }
+            if stop.is_cancelled() {
+                return Err(KafkaError::Canceled);
+            }
             client.commit(&client::marked(&topic, pending.partition, pending.target, &mark), CommitMode::Sync)
         });
-        match committing.await {
+        match committed.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) if is_between_generations(&error) => Err(Outage::new(Dependency::Kafka, "raced", error)),
             Ok(Err(error)) => match fault::of_kafka(&error) {
@@ -97,11 +100,4 @@ fn is_between_generations(error: &KafkaError) -> bool {
         error.rdkafka_error_code(),
         Some(C::RebalanceInProgress | C::IllegalGeneration | C::UnknownMemberId | C::NotCoordinator)
     )
-}
-
-fn of_sql(error: &sqlx::Error) -> Outage {
-    match fault::of_sql(error) {
-        Fault::Outage(outage) => outage,
-        Fault::Record(fault) => Outage::new(Dependency::Postgres, "bookkeeping", fault),
-    }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use rdkafka::Message as _;
 use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -140,17 +140,24 @@ impl<P: Processor> Consumer<P> {
                 // Records come by their partitions' queues; here the client says what concerns all of them.
                 polled = self.client.recv() => Some(polled.map(|message| message.partition())),
             };
-            match polled {
-                Some(Ok(partition)) => self.on_stray_record(partition),
-                Some(Err(error)) => self.on_client_error(&error),
-                None => {}
+            if let Some(polled) = polled {
+                self.on_polled(polled);
             }
             self.hand_back_ended();
             self.gate_stopped();
+            self.move_passed();
             self.lend_turns();
             self.bound_fetch();
         }
         self.farewell().await;
+    }
+
+    /// What came by the client itself: the partition of a record, or an error.
+    fn on_polled(&mut self, polled: KafkaResult<i32>) {
+        match polled {
+            Ok(partition) => self.on_stray_record(partition),
+            Err(error) => self.on_client_error(&error),
+        }
     }
 
     fn on_event(&mut self, event: Event) {

@@ -18,6 +18,8 @@ pub enum Phase {
     /// It is asked whether a reset wants the partition elsewhere. The queue is there where the partition has just come,
     /// so that its records wait in it.
     AtGate(Option<StreamPartitionQueue<Events>>),
+    /// It has passed its gate, and is taken elsewhere as soon as the client can be asked to.
+    ToMove,
     /// Its worker works.
     AtWork,
     /// Its worker is to end, so that a reset can take the partition elsewhere.

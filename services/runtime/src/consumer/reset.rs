@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use rdkafka::Message as _;
 use rdkafka::consumer::Consumer as _;
 use tokio_util::sync::CancellationToken;
 
@@ -69,7 +71,7 @@ impl<P: Processor> Consumer<P> {
             held.ended = true;
             return;
         }
-        let Phase::AtGate(queue) = std::mem::replace(&mut held.phase, Phase::AtWork) else { return };
+        let Phase::AtGate(queue) = std::mem::replace(&mut held.phase, Phase::ToMove) else { return };
         if let Some(reset) = reset {
             held.reset = Some(reset.operation);
             held.resume_at = Some(reset.target);
@@ -79,10 +81,32 @@ impl<P: Processor> Consumer<P> {
         match (queue, held.resume_at) {
             (Some(queue), None) => self.begin_work(id, queue),
             // What the client has fetched is of another place.
-            (queue, resume_at) => {
-                drop(queue);
-                self.move_to(id, resume_at);
-            }
+            _ => held.ended = true,
+        }
+    }
+
+    /// Takes those that have passed their gates to their places, once none of ours is asked back: the client takes the
+    /// first word about any partition for the answer, and another member would begin where a worker of ours still works.
+    pub(super) fn move_passed(&mut self) {
+        let to_move = |held: &Partition| matches!(held.phase, Phase::ToMove) && !held.revoked;
+        if self.rejoin_for.is_some() || !self.partitions.values().any(to_move) {
+            return;
+        }
+        // What the client is about to ask is heard first.
+        if let Some(polled) = self.client.recv().now_or_never() {
+            let polled = polled.map(|message| message.partition());
+            self.on_polled(polled);
+        }
+        while let Ok(event) = self.events.try_recv() {
+            self.on_event(event);
+        }
+        if self.partitions.values().any(|held| held.revoked) {
+            return;
+        }
+        let moved = self.partitions.iter().filter(|(_, held)| to_move(held));
+        let moved: Vec<(i32, Option<i64>)> = moved.map(|(id, held)| (*id, held.resume_at)).collect();
+        for (id, offset) in moved {
+            self.move_to(id, offset);
         }
     }
 
@@ -119,7 +143,7 @@ impl<P: Processor> Consumer<P> {
             stop: stop.clone(),
         };
         let Some(held) = self.partitions.get_mut(&id) else { return };
-        (held.worker, held.stop, held.ended) = (self.workers, stop, false);
+        (held.phase, held.worker, held.stop, held.ended) = (Phase::AtWork, self.workers, stop, false);
         held.task = tokio::spawn(worker.run());
     }
 

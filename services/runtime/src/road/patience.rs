@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Road;
+use super::{Road, as_outage};
 use crate::backoff::Backoff;
 use crate::fault::{Dependency, Fault, Outage, StoreError};
 use crate::processor::Processor;
@@ -50,6 +50,18 @@ impl<P: Processor> Road<P> {
                 }
             }
         }
+    }
+
+    /// Does the service's own bookkeeping again and again until it is done, each attempt within its bounds.
+    pub(crate) async fn until_kept<T, W>(&self, watcher: &str, mut work: impl FnMut() -> W) -> T
+    where
+        W: Future<Output = Result<T, sqlx::Error>> + Send,
+    {
+        let attempt = || {
+            let work = Box::pin(work());
+            async { self.attempt(async { work.await.map_err(StoreError::from) }).await.map_err(as_outage) }
+        };
+        self.until_done(watcher, attempt).await
     }
 
     pub(super) async fn wait_out(&self, outage: &Outage, watcher: &str, backoff: &mut Backoff) {

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ordervault_runtime::broker::{Broker, BrokerError, Committed, Watermarks};
-use rdkafka::producer::Producer as _;
 
-use crate::stand::{PATIENCE, Stand, at, config_with};
+use crate::stand::{Stand, at, config_with};
 
 /// A question whose answer lies on the broker takes far less than it may.
 const SOON: Duration = Duration::from_millis(900);
@@ -88,7 +87,7 @@ async fn records_taken_back_and_the_marks_of_transactions_are_passed_over_and_ha
     stand.send(&producer, 1, [10].map(at)).await;
     let open = stand.ask(|broker| broker.watermarks(&[0, 1])).await;
     assert_eq!(open[&0], Watermarks { low: 0, high: 1 }, "what an open transaction holds may not be read yet");
-    producer.abort_transaction(PATIENCE).unwrap();
+    stand.take_back(&producer, &[(0, 4), (1, 2)]).await;
     stand.produce(0, [at(20)]).await;
 
     let mut fastest = Duration::MAX;

@@ -6,10 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ordervault_runtime::broker::BrokerError;
 use ordervault_runtime::offsets::Effect::{self, None as Stays, Replay, Skip};
 use ordervault_runtime::offsets::{self, Held, Plan, PlanError, Positions, Refusal, Target};
-use rdkafka::producer::Producer as _;
 use serde_json::{Value, json};
 
-use crate::stand::{PATIENCE, Stand, at};
+use crate::stand::{Stand, at};
 
 /// Of two clocks on one machine, with the asking in between.
 const NEAR: f64 = 5.0;
@@ -111,7 +110,7 @@ async fn a_lag_of_nothing_but_what_was_taken_back_has_no_age() {
     let stand = Stand::build("marks", 1).await;
     let producer = stand.transaction().await;
     stand.send(&producer, 0, [seconds_ago(10)]).await;
-    producer.abort_transaction(PATIENCE).unwrap();
+    stand.take_back(&producer, &[(0, 2)]).await;
     let found = positions(&stand).await;
     assert_eq!((found.total_lag, found.partitions[0].lag_seconds), (2, None));
     stand.tear_down().await;

@@ -93,6 +93,23 @@ impl Stand {
         }
     }
 
+    /// Takes a transaction's records back, and waits until these partitions can be read up to these offsets: the
+    /// broker acknowledges before its marks lie in every partition.
+    pub async fn take_back(&self, producer: &FutureProducer, ends: &[(i32, i64)]) {
+        producer.abort_transaction(PATIENCE).unwrap();
+        let partitions: Vec<i32> = ends.iter().map(|(partition, _)| *partition).collect();
+        let begun = Instant::now();
+        loop {
+            let asked = partitions.clone();
+            let marks = self.ask(move |broker| broker.watermarks(&asked)).await;
+            if ends.iter().all(|(partition, end)| marks[partition].high == *end) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{marks:?} instead of ends {ends:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Makes the broker forget the records below an offset.
     pub async fn delete_below(&self, partition: i32, offset: i64) {
         let admin: AdminClient<DefaultClientContext> = self.config.client().create().unwrap();
