@@ -28,12 +28,13 @@ impl<const MIN: i64, const MAX: i64> Whole<MIN, MAX> {
     }
 }
 
-/// A number that is written with a point, where it is whole all the same.
+/// A number that is written with a point, where it is whole all the same. Of more than 15 digits it is read as one of its
+/// neighbours, and so is one too long for 64 bits: neither says which is meant.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "numbers beyond 64 bits are sorted out before")]
 pub fn of_point(number: f64) -> Option<i64> {
-    const BOUND: f64 = 9_223_372_036_854_775_808.0;
-    (number.fract() == 0.0 && (-BOUND..BOUND).contains(&number)).then_some(number as i64)
+    const BOUND: f64 = 1e15;
+    (number.fract() == 0.0 && number.abs() < BOUND).then_some(number as i64)
 }
 
 impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Whole<MIN, MAX> {
@@ -97,6 +98,12 @@ mod tests {
         assert_eq!(read("1e2"), Some(100));
         for wrong in ["0", "101", "5.5", "\"5\"", "-1", "1e300", "18446744073709551615", "null", "true"] {
             assert_eq!(read(wrong), None, "{wrong}");
+        }
+        let read = |text: &str| serde_json::from_str::<Whole<{ i64::MIN }, { i64::MAX }>>(text).ok().map(Whole::get);
+        assert_eq!(read("-9223372036854775808"), Some(i64::MIN));
+        assert_eq!(read("999999999999999.0"), Some(999_999_999_999_999));
+        for unclear in ["-9223372036854775809", "9223372036854775808", "1000000000000000.0", "1e18"] {
+            assert_eq!(read(unclear), None, "{unclear}");
         }
     }
 }

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse as _, Response};
 use ordervault_runtime::control::operations::{Kind, NewOperation, Operation};
 use ordervault_runtime::http::accepted::{self, Accepted, WaitFor};
 use ordervault_runtime::http::docs::{ChangeErrors, tags};
-use ordervault_runtime::http::extract::{Json, Query};
+use ordervault_runtime::http::extract::{Json, Query, object_or_null};
 use ordervault_runtime::http::fields::{Cap, Rate, Text, USUAL_RATE, yes};
 use ordervault_runtime::http::{Actor, Problem, State};
 use ordervault_runtime::jobs::{Progress, lease};
@@ -34,9 +34,11 @@ pub fn router() -> OpenApiRouter<State> {
 pub struct RepublishRequest {
     /// Which, by id; both ends are included.
     #[schema(example = json!({"from": 1, "to": 20000}))]
+    #[serde(default, deserialize_with = "object_or_null")]
     ids: Option<IdRange>,
     /// Which, by the time at which they were sent.
     #[schema(example = json!({"from": "2020-01-01T00:00:00Z"}))]
+    #[serde(default, deserialize_with = "object_or_null")]
     sent: Option<TimeRange>,
     /// Only count them; true unless said otherwise.
     #[serde(default = "yes")]
@@ -58,7 +60,7 @@ pub struct RepublishRequest {
 pub struct RepublishCount {
     /// Always true: nothing was done.
     dry_run: bool,
-    /// How many are meant.
+    /// How many fit; `limit` says how many of them are sent at the most.
     count: u64,
 }
 
@@ -81,7 +83,11 @@ enum RepublishAnswer {
 /// counts them.
 #[utoipa::path(
     post, path = "/api/v1/order-events/republish", operation_id = "republishOrderEvents", tag = ORDER_EVENTS,
-    params(WaitFor), request_body = Option<RepublishRequest>,
+    params(WaitFor), request_body(content = Option<RepublishRequest>, examples(
+        ("a dry run" = (summary = "How many there are of these", value = json!({"ids": {"from": 1, "to": 1000}}))),
+        ("all" = (summary = "All, at 500 a second", value = json!(
+            {"dry_run": false, "max_per_second": 500, "reason": "rebuild of CDM, ticket 4711"})))
+    )),
     responses((status = 200, description = "The dry run's count, or, after a wait, the finished operation.",
                body = RepublishAnswer), Accepted, ChangeErrors)
 )]

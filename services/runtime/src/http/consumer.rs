@@ -124,7 +124,13 @@ async fn consumer(
 /// layer brings reason and time up to date.
 #[utoipa::path(
     post, path = "/api/v1/consumer/pause", operation_id = "pauseConsumer", tag = tags::CONSUMER, params(WaitFor),
-    request_body = PauseRequest, responses(Created, ChangeErrors)
+    request_body(content = PauseRequest, examples(
+        ("a pause" = (summary = "Until somebody resumes", value = json!(
+            {"reason": "the warehouse moves, ticket 4711"}))),
+        ("until a time" = (summary = "Until a time, or until somebody resumes before", value = json!(
+            {"reason": "the warehouse moves, ticket 4711", "until": "2030-01-01T06:00:00Z"})))
+    )),
+    responses(Created, ChangeErrors)
 )]
 async fn pause(
     FromState(state): FromState<State>,
@@ -148,7 +154,11 @@ async fn pause(
 /// Removes every reason for a pause, the dead-letter breaker's as well.
 #[utoipa::path(
     post, path = "/api/v1/consumer/resume", operation_id = "resumeConsumer", tag = tags::CONSUMER, params(WaitFor),
-    request_body = Option<ResumeRequest>, responses(Created, ChangeErrors)
+    request_body(content = Option<ResumeRequest>, examples(
+        ("a reason" = (summary = "With a reason", value = json!({"reason": "the warehouse has moved"}))),
+        ("nothing" = (summary = "Without one", value = json!({})))
+    )),
+    responses(Created, ChangeErrors)
 )]
 async fn resume(
     FromState(state): FromState<State>,

@@ -39,9 +39,9 @@ error_set!(ResetErrors: ChangeErrors + KafkaAway + ResetUnderWay + PlanOutOfDate
 pub struct ResetRequest {
     /// Where to.
     to: Target,
-    /// Which partitions; all of them unless said otherwise.
+    /// Which partitions, each meant once however often it is named; all of them unless said otherwise.
     #[schema(inline, example = json!([0]), min_items = 1)]
-    partitions: Option<BTreeSet<Partition>>,
+    partitions: Option<Vec<Partition>>,
     /// Only say what would be done; true unless said otherwise.
     #[serde(default = "yes")]
     #[schema(default = true)]
@@ -96,7 +96,7 @@ async fn positions(
     post, path = "/api/v1/consumer/offsets/reset", operation_id = "resetOffsets", tag = tags::CONSUMER,
     params(WaitFor, ("if-match" = Option<String>, Header, description = "The `ETag` of the plan that is to be done.")),
     request_body(content = ResetRequest, examples(
-        ("dry run" = (summary = "What a reset to an hour ago would do", value = json!({"to": {"duration": "PT1H"}}))),
+        ("a dry run" = (summary = "What a reset to an hour ago would do", value = json!({"to": {"duration": "PT1H"}}))),
         ("an hour ago" = (summary = "Back to an hour ago", value = json!(
             {"to": {"duration": "PT1H"}, "dry_run": false, "reason": "replay of the last hour, ticket 4711"}))),
         ("everything" = (summary = "Everything that Kafka has, once more", value = json!(

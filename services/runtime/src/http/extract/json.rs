@@ -13,6 +13,7 @@ use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
 
 use super::misread::Misread;
+use super::object::Object;
 use crate::http::problem::{Code, Problem};
 
 /// A body may be so long, in bytes.
@@ -23,7 +24,8 @@ const SHOWN: usize = 80;
 
 /// A JSON body, as an extractor and as an answer.
 ///
-/// As an extractor it takes a `T` that derives `Deserialize` with `#[serde(deny_unknown_fields)]`. An empty body and `null` are `{}`.
+/// As an extractor it takes a `T` that derives `Deserialize` with `#[serde(deny_unknown_fields)]`, and reads its own objects
+/// with [`object`](super::object) or [`object_or_null`](super::object_or_null). An empty body and `null` are `{}`.
 /// A value's own `Deserialize` says in its error what is taken, as in "a whole number from 1 to 10".
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
@@ -77,7 +79,8 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     }
     // Read from the text once more: a value made of it would have dropped fields that stand twice.
     let mut text = serde_json::Deserializer::from_slice(body);
-    serde_path_to_error::deserialize(&mut text).map_err(|error| {
+    let read = serde_path_to_error::deserialize(&mut text).map(|Object(read)| read);
+    read.map_err(|error| {
         if error.inner().classify() == Category::Data {
             misfit(error.path(), &error.inner().to_string(), &whole)
         } else {

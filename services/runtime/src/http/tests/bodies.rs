@@ -68,6 +68,13 @@ async fn each_misfit_is_named_with_its_place_what_it_holds_and_what_is_taken() {
             r#"/to/offsets/a~1b holds "x", takes a whole number"#,
         ),
         ("[]", 422, "invalid_field", Some(""), "the body holds [], takes an object"),
+        (
+            r#"["x", null, null, null, false]"#,
+            422,
+            "invalid_field",
+            Some(""),
+            r#"the body holds ["x",null,null,null,false], takes an object"#,
+        ),
         (r#"{"reason": 1, "reason": 2}"#, 422, "invalid_field", Some("/reason"), ""),
         (r#"{"reason": "a", "reason": "b"}"#, 422, "invalid_field", Some("/reason"), "/reason stands twice"),
         (

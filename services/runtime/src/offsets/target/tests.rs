@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use utoipa::PartialSchema as _;
+use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::*;
 
@@ -79,14 +79,19 @@ fn a_length_of_time_leads_back_from_now_and_never_beyond_all_times() {
 
 #[test]
 fn the_document_shows_every_form_with_an_example_that_is_one() {
-    let schema = serde_json::to_value(Target::schema()).unwrap();
-    let mut forms = Vec::new();
-    for form in schema["oneOf"].as_array().unwrap() {
-        let examples = [&form["examples"][0], &form["enum"][0]];
-        let example = examples.into_iter().find(|example| !example.is_null()).unwrap();
-        forms.push(read(example).expect("the example is a target"));
+    let mut named = Vec::new();
+    Target::schemas(&mut named);
+    let one_of: Vec<Value> =
+        named.iter().map(|(name, _)| json!({"$ref": format!("#/components/schemas/{name}")})).collect();
+    assert_eq!(serde_json::to_value(Target::schema()).unwrap()["oneOf"], json!(one_of));
+    let mut kinds = std::collections::HashSet::new();
+    for (_, form) in named {
+        let form = serde_json::to_value(form).unwrap();
+        let examples = form["enum"].as_array().or(form["examples"].as_array()).unwrap();
+        for example in examples {
+            kinds.insert(std::mem::discriminant(&read(example).expect("the example is a target")));
+        }
         assert!(form["type"] == "string" || form["additionalProperties"] == json!(false), "{form}");
     }
-    let kinds: std::collections::HashSet<_> = forms.iter().map(std::mem::discriminant).collect();
     assert_eq!(kinds.len(), 6);
 }
