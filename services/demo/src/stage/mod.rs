@@ -1,6 +1,7 @@
 //! A stage for the services: a database and topics of its own, and the services as processes on them.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -144,15 +145,16 @@ impl Stage {
 
     /// Starts a replica of a layer that is told this and no more.
     pub fn start_with(&self, layer: &'static str, environment: BTreeMap<String, String>) -> Result<Service, Error> {
-        let port = ports::free()?;
-        let process = Command::new(program(layer)?)
-            .env_clear()
-            .envs(environment)
-            .env("HTTP_ADDR", format!("127.0.0.1:{port}"))
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        Ok(Service::new(layer, port, process))
+        let mut command = Command::new(program(layer)?);
+        command.env_clear().envs(environment);
+        spawn(layer, command)
+    }
+
+    /// As [`Stage::start`] does, with all that the process says in a file instead of the terminal.
+    pub fn start_into(&self, log: File, layer: &'static str, settings: &[(&str, &str)]) -> Result<Service, Error> {
+        let mut command = self.command(layer, settings)?;
+        command.stdout(log.try_clone()?).stderr(log);
+        spawn(layer, command)
     }
 
     /// A layer's program as [`Stage::start`] would start it, for what is not a running service.
@@ -209,6 +211,13 @@ pub async fn until<T>(
         }
         tokio::time::sleep(POLL_EVERY).await;
     }
+}
+
+/// Starts a layer's program on a port of its own.
+fn spawn(layer: &'static str, mut command: Command) -> Result<Service, Error> {
+    let port = ports::free()?;
+    command.env("HTTP_ADDR", format!("127.0.0.1:{port}")).stdin(Stdio::null()).kill_on_drop(true);
+    Ok(Service::new(layer, port, command.spawn()?))
 }
 
 /// A layer's program: built together with this one, it lies beside it, or a directory above a test's.
