@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgPool;
 
-use crate::stage::Service;
+use crate::stage::{OPS_TOKEN, Service};
 use crate::watch::{Histogram, Layer, Snapshot, total};
 
 /// The dishes that the view shows.
@@ -46,7 +46,12 @@ impl<'s> Live<'s> {
             phase: phase.to_owned(),
             layers,
             top_dishes: self.top_dishes().await.unwrap_or_default(),
-            notes: self.services.iter().map(|service| format!("{}/readyz  {0}/metrics", service.url)).collect(),
+            notes: self
+                .services
+                .iter()
+                .map(|service| format!("{}  {}/docs  {1}/metrics", service.layer, service.url))
+                .chain([format!("to change something in /docs: Authorize with the token {OPS_TOKEN}")])
+                .collect(),
         }
     }
 
