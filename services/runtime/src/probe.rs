@@ -1,7 +1,7 @@
 //! Looks at the dependencies from time to time, so that readiness is known also when there is no work.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
@@ -17,15 +17,18 @@ use crate::road::Road;
 const EVERY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(3);
 const WATCHER: &str = "probe";
+const COUNT_WITHIN: Duration = Duration::from_mins(1);
+/// Counting takes a twentieth of the time at the most.
+const IDLE_SHARE: u32 = 20;
 
-/// Looks at PostgreSQL for ever, and counts the dead letters and the pool's connections on the way.
-pub async fn watch_postgres(database: Database, layer: &'static str, health: Arc<Health>, metrics: Arc<Metrics>) {
+/// Looks at PostgreSQL for ever, and counts the pool's connections on the way.
+pub async fn watch_postgres(database: Database, health: Arc<Health>, metrics: Arc<Metrics>) {
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         every.tick().await;
         let check = Dependency::Postgres.name();
-        match tokio::time::timeout(PATIENCE, look_at_postgres(&database, layer, &metrics)).await {
+        match tokio::time::timeout(PATIENCE, look_at_postgres(&database, &metrics)).await {
             Ok(Ok(false)) => health.passes(check, WATCHER),
             Ok(Ok(true)) => {
                 health.fails(check, WATCHER, "the server is read-only");
@@ -41,7 +44,7 @@ pub async fn watch_postgres(database: Database, layer: &'static str, health: Arc
 }
 
 /// Answers whether the server is read-only.
-async fn look_at_postgres(database: &Database, layer: &str, metrics: &Metrics) -> Result<bool, sqlx::Error> {
+async fn look_at_postgres(database: &Database, metrics: &Metrics) -> Result<bool, sqlx::Error> {
     let pool = database.pool();
     let idle = pool.num_idle();
     let all = usize::try_from(pool.size()).unwrap_or(usize::MAX);
@@ -49,10 +52,21 @@ async fn look_at_postgres(database: &Database, layer: &str, metrics: &Metrics) -
         metrics.pool_connections.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
     let read_only: String = sqlx::query_scalar("show transaction_read_only").fetch_one(&pool).await?;
-    for (status, count) in dead_letter::count_by_status(&pool, layer).await? {
-        metrics.dead_letters.with_label_values(&[&status]).set(count);
-    }
     Ok(read_only == "on")
+}
+
+/// Counts the dead letters for ever, for the metrics. Millions of them are no ill health, so a slow count is none.
+pub async fn count_dead_letters(database: Database, layer: &'static str, metrics: Arc<Metrics>) {
+    loop {
+        let began = Instant::now();
+        let pool = database.pool();
+        if let Ok(Ok(counts)) = tokio::time::timeout(COUNT_WITHIN, dead_letter::count_by_status(&pool, layer)).await {
+            for (status, count) in counts {
+                metrics.dead_letters.with_label_values(&[&status]).set(count);
+            }
+        }
+        tokio::time::sleep(EVERY.max(began.elapsed() * IDLE_SHARE)).await;
+    }
 }
 
 /// Looks for ever at what the layer's enrichment needs, if anything.

@@ -156,7 +156,8 @@ impl<P: Processor> Service<P> {
         tasks.spawn(janitor::tidy(layer, database.clone(), config.control.operations_keep_days));
         tasks.spawn(jobs::work(Arc::clone(&road), sources, member.id, doors.desired.clone(), doors.changes));
         tasks.spawn(waiting::retry_waiting(Arc::clone(&road), doors.desired));
-        tasks.spawn(probe::watch_postgres(database.clone(), layer, Arc::clone(&health), Arc::clone(&metrics)));
+        tasks.spawn(probe::watch_postgres(database.clone(), Arc::clone(&health), Arc::clone(&metrics)));
+        tasks.spawn(probe::count_dead_letters(database.clone(), layer, Arc::clone(&metrics)));
         tasks.spawn(probe::watch_enrichment(Arc::clone(&road)));
         let destination_topic = config.kafka.destination_topic.clone();
         // A thread of its own, since the client's questions block; it ends with the process.

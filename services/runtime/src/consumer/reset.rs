@@ -6,12 +6,14 @@ use futures_util::FutureExt as _;
 use rdkafka::Message as _;
 use rdkafka::consumer::Consumer as _;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::gate::Gate;
 use super::partition::{Partition, Phase};
 use super::worker::Worker;
 use super::{Consumer, client, watcher};
 use crate::control::resets::{self, Pending};
+use crate::database::Database;
 use crate::processor::Processor;
 
 impl<P: Processor> Consumer<P> {
@@ -21,7 +23,10 @@ impl<P: Processor> Consumer<P> {
             let Some(held) = self.partitions.get_mut(&pending.partition) else { continue };
             // At the gate it is asked for by itself.
             let at_work = matches!(held.phase, Phase::AtWork) && !held.revoked;
-            if at_work && held.reset != Some(pending.operation) {
+            if at_work && held.reset == Some(pending.operation) {
+                // It is done here, and what was asked is older, or PostgreSQL came back without the note of it.
+                note_applied(&self.road.database, *pending, self.doors.member);
+            } else if at_work {
                 held.reset = Some(pending.operation);
                 held.phase = Phase::Stopping;
                 held.end_soon();
@@ -157,4 +162,14 @@ impl<P: Processor> Consumer<P> {
             }
         });
     }
+}
+
+/// Notes once more that a reset is done with a partition: where that is known, it changes nothing.
+fn note_applied(database: &Database, pending: Pending, member: Uuid) {
+    let pool = database.pool();
+    tokio::spawn(async move {
+        if let Err(error) = resets::applied(&pool, pending, member).await {
+            tracing::debug!(%error, partition = pending.partition, "the end of a reset was not noted again");
+        }
+    });
 }

@@ -6,6 +6,7 @@
 pub mod pauses;
 pub mod members;
 pub mod operations;
+pub mod settling;
 pub mod resets;
 pub mod steering;
 pub mod heartbeat;
@@ -22,6 +23,12 @@ pub const CHANNEL: &str = "ordervault_ops";
 
 /// A member that has not reported for so long, in seconds, is gone.
 pub const GONE_AFTER: f64 = 10.0;
+
+/// A member that has not reported for so long, in seconds, is not waited for at all.
+const FORGOTTEN_AFTER: f64 = 600.0;
+
+/// A member that lives has reported within so long, in seconds, of PostgreSQL's return.
+const HEARD_WITHIN: f64 = 5.0;
 
 /// Wakes the members of a layer once the transaction is committed.
 pub(crate) async fn notify(tx: &mut sqlx::postgres::PgConnection, layer: &str) -> Result<(), sqlx::Error> {

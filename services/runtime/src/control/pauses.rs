@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::operations::{self, Kind, NewOperation};
-use super::{GONE_AFTER, ITSELF, notify};
+use super::{FORGOTTEN_AFTER, ITSELF, notify};
 use crate::desired_state::{DesiredState, Pause, PauseKind};
 
 /// What is desired of the layer, and how long until that changes by itself.
@@ -125,7 +125,8 @@ async fn next_generation(tx: &mut PgConnection, layer: &str) -> Result<i64, sqlx
     .await
 }
 
-/// The operation, with every live member as one who has still to do it.
+/// The operation, with every member as one who has still to do it: also those that have lately fallen silent, who may
+/// do so because PostgreSQL was away, and still work.
 async fn record(tx: &mut PgConnection, layer: &str, change: Change<'_>) -> Result<Uuid, sqlx::Error> {
     let Change { kind, actor, reason, request, generation } = change;
     let operation = NewOperation { layer, kind, actor, reason, request, progress: json!({}) };
@@ -142,7 +143,7 @@ async fn record(tx: &mut PgConnection, layer: &str, change: Change<'_>) -> Resul
     )
     .bind(id)
     .bind(layer)
-    .bind(GONE_AFTER)
+    .bind(FORGOTTEN_AFTER)
     .execute(&mut *tx)
     .await?;
     notify(tx, layer).await?;

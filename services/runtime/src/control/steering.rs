@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::resets::{self, Pending};
 use super::{CHANNEL, pauses};
@@ -94,9 +95,10 @@ impl Steering {
         let Ok(Ok(mut listener)) = connected.await else { return };
         while !pool.is_closed() {
             // What was changed before the listener was there was not told.
-            let wait = self.ask().await;
+            let next = Instant::now() + self.ask().await;
             loop {
-                match tokio::time::timeout(wait, listener.recv()).await {
+                // Counted from the question: what other layers are told must not put it off.
+                match tokio::time::timeout_at(next, listener.recv()).await {
                     Ok(Ok(told)) if told.payload() != self.layer => {}
                     Ok(Ok(_)) | Err(_) => break,
                     Ok(Err(_)) => return,

@@ -169,11 +169,12 @@ pub async fn claim_waiting(pool: &PgPool, layer: &str, most: i64) -> Result<Vec<
     Ok(rows.into_iter().map(|stored| stored.0).collect())
 }
 
-/// How many dead letters the layer has in each status.
+/// How many dead letters the layer has in each status. It takes the longer the more there are.
 pub async fn count_by_status(pool: &PgPool, layer: &str) -> Result<Vec<(String, i64)>, sqlx::Error> {
     sqlx::query_as(
-        "select status, (select count(*) from ops.dead_letters d where d.layer = $1 and d.status = s.status) \
-         from unnest(array['open', 'waiting', 'resolved', 'discarded']) s(status)",
+        "select s.status, coalesce(c.letters, 0) from unnest(array['open', 'waiting', 'resolved', 'discarded']) s(status) \
+         left join (select status, count(*) as letters from ops.dead_letters where layer = $1 group by status) c \
+              on c.status = s.status",
     )
     .bind(layer)
     .fetch_all(pool)
