@@ -26,6 +26,7 @@ pub mod jobs;
 pub mod waiting;
 pub mod probe;
 pub mod http;
+mod companions;
 pub mod service;
 pub mod program;
 

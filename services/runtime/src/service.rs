@@ -15,6 +15,7 @@ use crate::actual_state;
 use crate::backoff::Backoff;
 use crate::breaker::Breaker;
 use crate::broker::{Broker, BrokerError};
+use crate::companions;
 use crate::config::{PostgresConfig, RuntimeConfig};
 use crate::consumer::{self, Consumer};
 use crate::control::heartbeat::{self, Identity};
@@ -85,14 +86,14 @@ impl<P: Processor> Service<P> {
         let server = server.with_graceful_shutdown(shutdown.clone().cancelled_owned());
         let server = tokio::spawn(server.into_future());
 
-        let work = self.work(database, broker, metrics, shutdown.clone());
-        work.await;
+        let worked = self.work(database, broker, metrics, shutdown.clone()).await;
 
         // A client that keeps its connection open must not keep the service from its end.
-        match tokio::time::timeout(Duration::from_secs(1), server).await {
+        let ended = match tokio::time::timeout(Duration::from_secs(1), server).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(_)) | Err(_) => Ok(()),
-        }
+        };
+        worked.and(ended)
     }
 
     async fn work(
@@ -101,17 +102,17 @@ impl<P: Processor> Service<P> {
         broker: Result<Arc<Broker>, BrokerError>,
         metrics: Arc<Metrics>,
         shutdown: CancellationToken,
-    ) {
+    ) -> io::Result<()> {
         let Self { layer, config, migrations, processor, health, sources, .. } = self;
         let learned = async {
             migrate(&config.postgres, layer, migrations, &health).await;
             Steering::learn(layer, database.clone(), Arc::clone(&health), Arc::clone(&metrics)).await
         };
         let (steering, doors) = tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return Ok(()),
             learned = learned => learned,
             // The loop does not turn yet, but waiting for a lock or for the server is no stall.
-            () = keep_turning(&health) => return,
+            () = keep_turning(&health) => return Ok(()),
         };
         let broker = match broker {
             Ok(broker) => broker,
@@ -162,11 +163,22 @@ impl<P: Processor> Service<P> {
         let destination_topic = config.kafka.destination_topic.clone();
         // A thread of its own, since the client's questions block; it ends with the process.
         std::thread::spawn(move || probe::watch_kafka(&broker, destination_topic.as_deref(), &health, &metrics));
-        consumer.run(shutdown).await;
+        let stop = shutdown.child_token();
+        let mut consuming = std::pin::pin!(consumer.run(stop.clone()));
+        let fallen = tokio::select! {
+            () = &mut consuming => None,
+            fallen = companions::one_has_fallen(&mut tasks) => {
+                tracing::error!(%fallen, "a task has fallen, which is a defect: the service ends, to be started anew");
+                stop.cancel();
+                consuming.await;
+                Some(fallen)
+            }
+        };
         tasks.shutdown().await;
         heartbeat::leave(&member, layer, &database).await;
         // The producer's end blocks; the process does not wait for it.
         drop(tokio::task::spawn_blocking(move || drop(road)));
+        fallen.map_or(Ok(()), |fallen| Err(io::Error::other(fallen)))
     }
 }
 
@@ -189,10 +201,15 @@ async fn keep_turning(health: &Health) {
 }
 
 /// A client that cannot even be made will not be made by a second attempt, but the probes have to say why.
-async fn not_started(health: &Health, error: &(dyn std::error::Error + Sync), shutdown: &CancellationToken) {
+async fn not_started(
+    health: &Health,
+    error: &(dyn std::error::Error + Sync),
+    shutdown: &CancellationToken,
+) -> io::Result<()> {
     health.fails(Dependency::Kafka.name(), "client", &error.to_string());
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = keep_turning(health) => {}
     }
+    Ok(())
 }
