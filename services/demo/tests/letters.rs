@@ -223,3 +223,39 @@ async fn a_discarded_letter_stays_so_with_its_reason_also_when_its_record_is_rea
     drop(service);
     stage.tear_down().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_is_given_up_while_a_replay_has_it_in_hand_stays_given_up() {
+    let (stage, service) = scene("in_hand", 1).await;
+    let refuse = "alter table cdm.order_ledger add constraint no_poison check (status <> 'POISON')";
+    stage.pool.execute(refuse).await.unwrap();
+    stage.produce(LAYER, [order(11, "POISON")]).await.unwrap();
+    stage.drained(LAYER, PATIENCE).await.unwrap();
+    stage.pool.execute("alter table cdm.order_ledger drop constraint no_poison").await.unwrap();
+    let letter =
+        format!("/api/v1/dead-letters/{}", ids(&page(&service, "status=open", &Value::Null).await).first().unwrap());
+
+    let mut held = stage.pool.begin().await.unwrap();
+    held.execute("lock table cdm.order_ledger in access exclusive mode").await.unwrap();
+    let (status, replay) = service.post(&format!("{letter}/replay"), &json!({})).await.unwrap();
+    assert_eq!(status, 202, "{replay}");
+    until("the letter in hand", PATIENCE, async || {
+        let waits: bool = sqlx::query_scalar(
+            "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')",
+        )
+        .fetch_one(&stage.pool)
+        .await?;
+        Ok(waits.then_some(()))
+    })
+    .await
+    .unwrap();
+    let (status, answer) =
+        service.post(&format!("{letter}/discard"), &json!({"reason": "a test order"})).await.unwrap();
+    assert_eq!(status, 202, "{answer}");
+    let discarded = service.read(&letter).await.unwrap();
+    held.rollback().await.unwrap();
+    assert_eq!(service.finished(&replay, PATIENCE).await.unwrap()["state"], "done");
+    assert_eq!(service.read(&letter).await.unwrap(), discarded);
+    drop(service);
+    stage.tear_down().await.unwrap();
+}

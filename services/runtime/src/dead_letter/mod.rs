@@ -55,7 +55,7 @@ pub struct DeadLetter<'r> {
 }
 
 /// Stores dead letters, at most one a record. The same record twice is one: its attempts are counted, its fault is the
-/// newest. One that was resolved comes back; one that was discarded stays so.
+/// newest. One that was resolved comes back; one that was discarded stays as it was.
 pub async fn store(tx: &mut PgConnection, layer: &str, letters: &[DeadLetter<'_>]) -> Result<(), sqlx::Error> {
     if letters.is_empty() {
         return Ok(());
@@ -85,9 +85,10 @@ pub async fn store(tx: &mut PgConnection, layer: &str, letters: &[DeadLetter<'_>
            order by topic, partition, "offset"
            on conflict on constraint dead_letters_record_key do update
            set code = excluded.code, message = excluded.message, attempts = d.attempts + 1, last_seen = now(),
-               status = case when d.status = 'discarded' then d.status else excluded.status end,
+               status = excluded.status,
                next_attempt_at = case when excluded.status = 'waiting' then
-                   now() + make_interval(secs => least($16, $14 * power(2, least(d.attempts, 30)))) end"#,
+                   now() + make_interval(secs => least($16, $14 * power(2, least(d.attempts, 30)))) end
+           where d.status <> 'discarded'"#,
     )
     .bind(layer)
     .bind(letters.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
@@ -133,13 +134,32 @@ pub async fn unresolved(pool: &PgPool, layer: &str, first: &Record, last: &Recor
     Ok(found.into_iter().map(|(offset, time, is_discarded)| ((offset, time), is_discarded)).collect())
 }
 
-/// Notes that records have succeeded after all.
+/// Those of the records whose dead letter was given up.
+pub async fn given_up(pool: &PgPool, layer: &str, records: &[Record]) -> Result<Unresolved, sqlx::Error> {
+    let found: Vec<Place> = sqlx::query_as(
+        r#"select d."offset", d.record_time
+           from unnest($2::text[], $3::int[], $4::bigint[], $5::timestamptz[]) r(topic, partition, "offset", time)
+           join ops.dead_letters d on d.layer = $1 and d.topic = r.topic and d.partition = r.partition
+                and d."offset" = r."offset" and d.record_time = r.time
+           where d.status = 'discarded'"#,
+    )
+    .bind(layer)
+    .bind(records.iter().map(|record| &*record.topic).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.partition).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.offset).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.time).collect::<Vec<_>>())
+    .fetch_all(pool)
+    .await?;
+    Ok(found.into_iter().map(|place| (place, true)).collect())
+}
+
+/// Notes that records have succeeded after all. What was given up while they were on their way stays so.
 pub async fn resolve(pool: &PgPool, layer: &str, records: &[&Record]) -> Result<(), sqlx::Error> {
     sqlx::query(
         r#"update ops.dead_letters d set status = 'resolved', last_seen = now(), next_attempt_at = null
            from unnest($2::text[], $3::int[], $4::bigint[], $5::timestamptz[]) r(topic, partition, "offset", time)
            where d.layer = $1 and d.topic = r.topic and d.partition = r.partition and d."offset" = r."offset"
-                 and d.record_time = r.time"#,
+                 and d.record_time = r.time and d.status in ('open', 'waiting')"#,
     )
     .bind(layer)
     .bind(records.iter().map(|record| &*record.topic).collect::<Vec<_>>())

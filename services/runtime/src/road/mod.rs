@@ -75,11 +75,7 @@ impl<P: Processor> Road<P> {
         self.metrics.batch_records.observe(crate::metrics::as_f64(records.len()));
         let began = Instant::now();
         let started = began;
-        // Those of a replay are unresolved, or it would not have taken them.
-        let unresolved = match origin {
-            Origin::Partition => self.until_done(watcher, || self.attempt_unresolved(records)).await,
-            Origin::Replay | Origin::Stored => Unresolved::new(),
-        };
+        let unresolved = self.until_done(watcher, || self.attempt_unresolved(records, origin)).await;
         let Judged { mut facts, sources, mut letters } = self.judge(records, &unresolved);
         self.metrics.took(Stage::Decode, started);
 
@@ -198,10 +194,17 @@ impl<P: Processor> Road<P> {
         self.attempt(stored).await.map_err(as_outage)
     }
 
-    async fn attempt_unresolved(&self, records: &[Record]) -> Result<Unresolved, Outage> {
+    async fn attempt_unresolved(&self, records: &[Record], origin: Origin) -> Result<Unresolved, Outage> {
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(Unresolved::new()) };
         let pool = self.database.pool();
-        let found = async { Ok(dead_letter::unresolved(&pool, self.layer, first, last).await?) };
+        let found = async {
+            Ok(match origin {
+                Origin::Partition => dead_letter::unresolved(&pool, self.layer, first, last).await?,
+                // All that is resolved by these is taken for unresolved. They lie far apart, and may have been given up
+                // since they were read; of stored orders nobody has asked before.
+                Origin::Replay | Origin::Stored => dead_letter::given_up(&pool, self.layer, records).await?,
+            })
+        };
         self.attempt(found).await.map_err(as_outage)
     }
 

@@ -1,0 +1,96 @@
+//! Stored orders that are out of the ordinary when they are sent onward again.
+
+#![expect(clippy::unwrap_used, reason = "tests may")]
+
+use std::time::Duration;
+
+use ordervault_demo::kafka::read_topic;
+use ordervault_demo::stage::{Service, Stage};
+use redis::AsyncCommands as _;
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+const REPUBLISH: &str = "/api/v1/order-events/republish?wait=60s";
+
+async fn scene(name: &str) -> (Stage, Service) {
+    let stage = Stage::build(name, 1).await.unwrap();
+    let service = stage.start("stg", &[]).unwrap();
+    service.ready(PATIENCE).await.unwrap();
+    (stage, service)
+}
+
+/// An order of this stage's own user and restaurant, as it lies in the table.
+fn payload(stage: &Stage, update_ts: &Value) -> Value {
+    let id = |name: &str| format!("{}-{name}", stage.name);
+    json!({
+        "restaurant": {"id": id("r1")}, "date": "2023-08-05 06:29:05", "user": {"id": id("u1")},
+        "order_items": [{"id": id("d1"), "name": "N", "price": 120, "quantity": 1}], "bonus_payment": 0, "cost": 120,
+        "payment": 120, "bonus_grant": 0, "statuses": [], "final_status": "CLOSED", "update_ts": update_ts,
+    })
+}
+
+async fn write_dictionary(stage: &Stage) {
+    let id = |name: &str| format!("{}-{name}", stage.name);
+    let mut redis = stage.redis.clone();
+    let user = json!({"_id": id("u1"), "name": "U", "login": "l", "update_ts_utc": "2023-01-01 00:00:00"});
+    let menu = json!([{"_id": id("d1"), "name": "N", "price": 120, "category": "C"}]);
+    let restaurant = json!({"_id": id("r1"), "name": "R", "update_ts_utc": "2023-01-01 00:00:00", "menu": menu});
+    for (key, value) in [(id("u1"), user), (id("r1"), restaurant)] {
+        let _: () = redis.set(key, value.to_string()).await.unwrap();
+    }
+}
+
+async fn put(stage: &Stage, id: i64, sent: &str, version: Option<&str>, payload: &Value) {
+    sqlx::query(
+        "insert into stg.order_events (object_id, object_type, sent_dttm, version, payload) \
+         values ($1, 'order', $2::text::timestamp, $3::text::timestamp, $4::text::json)",
+    )
+    .bind(id)
+    .bind(sent)
+    .bind(version)
+    .bind(payload.to_string())
+    .execute(&stage.pool)
+    .await
+    .unwrap();
+}
+
+/// Republishes; returns the operation at its end.
+async fn republished(service: &Service, selection: Value) -> Value {
+    let mut request = json!({"dry_run": false, "max_per_second": 10_000});
+    request.as_object_mut().unwrap().extend(selection.as_object().unwrap().clone());
+    let (status, operation) = service.post(REPUBLISH, &request).await.unwrap();
+    assert_eq!((status.as_u16(), &operation["state"]), (200, &json!("done")), "{operation}");
+    operation
+}
+
+/// The messages that lie on the topic of DDS.
+async fn onward(stage: &Stage) -> Vec<Value> {
+    let (cluster, topic) = (stage.cluster.clone(), stage.source_topic("dds"));
+    let read = tokio::task::spawn_blocking(move || {
+        let mut messages = Vec::new();
+        read_topic(&cluster, &topic, |record| messages.push(serde_json::from_slice(record.payload.unwrap()).unwrap()))
+            .unwrap();
+        messages
+    });
+    read.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_order_whose_letter_was_given_up_is_left_alone() {
+    let (stage, service) = scene("given_up").await;
+    put(&stage, 1, "2023-08-12 06:07:15", None, &payload(&stage, &Value::Null)).await;
+    let first = republished(&service, json!({})).await;
+    assert_eq!(first["progress"]["failed"], 1, "{first}");
+    let letters = service.read("/api/v1/dead-letters?status=waiting").await.unwrap();
+    let letter = format!("/api/v1/dead-letters/{}", letters["items"][0]["id"].as_str().unwrap());
+    let (status, answer) = service.post(&format!("{letter}/discard"), &json!({"reason": "a test"})).await.unwrap();
+    assert_eq!(status, 202, "{answer}");
+    let discarded = service.read(&letter).await.unwrap();
+
+    write_dictionary(&stage).await;
+    republished(&service, json!({})).await;
+    assert_eq!(service.read(&letter).await.unwrap(), discarded);
+    assert_eq!(onward(&stage).await, Vec::<Value>::new());
+    drop(service);
+    stage.tear_down().await.unwrap();
+}
