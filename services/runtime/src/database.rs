@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use crate::config::PostgresConfig;
+use crate::fault::{Dependency, Fault, Outage, StoreError};
 
 /// Serialises the creation of schemas between replicas and layers that start together.
 const MIGRATION_LOCK: i64 = 0x6f72_6465_7276_6c74;
@@ -21,6 +22,9 @@ const SESSION_BOUNDS: &str = "set statement_timeout = '60s'; set idle_in_transac
      set client_min_messages = warning; set default_transaction_isolation = 'read committed'";
 
 static OPS_MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// An attempt that takes longer than this hangs on a connection that leads nowhere.
+const ATTEMPT: Duration = Duration::from_mins(1);
 
 /// A pool is given up at most so often: the next server needs a moment, too.
 const RECONNECT_EVERY: Duration = Duration::from_secs(5);
@@ -46,6 +50,24 @@ impl Database {
     #[must_use]
     pub fn pool(&self) -> PgPool {
         self.present.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// Does the work, or gives it up where it hangs: a server may die without its connections being closed.
+    pub async fn attempt<T, E>(&self, work: impl Future<Output = Result<T, E>> + Send) -> Result<T, Fault>
+    where
+        StoreError: From<E>,
+    {
+        let fault = match tokio::time::timeout(ATTEMPT, work).await {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(error)) => Fault::from(StoreError::from(error)),
+            Err(_) => Fault::Outage(Outage::new(Dependency::Postgres, "timeout", "no answer within a minute")),
+        };
+        // A server that became read-only, or that is going down, is left for the one that takes its place.
+        if matches!(&fault, Fault::Outage(outage) if ["sqlstate_25", "sqlstate_57", "timeout"].contains(&outage.class.as_str()))
+        {
+            self.reconnect();
+        }
+        Err(fault)
     }
 
     /// Lets go of every connection: after a failover they lead to the old server, and new ones to the new. One that hangs

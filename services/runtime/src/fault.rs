@@ -73,11 +73,13 @@ pub struct RecordFault {
 }
 
 /// Whose fault an error is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Fault {
     /// Retry.
+    #[error(transparent)]
     Outage(Outage),
     /// Do not retry: dead-letter, once the record stands alone.
+    #[error(transparent)]
     Record(RecordFault),
 }
 

@@ -34,16 +34,16 @@ pub async fn look_after(
         tokio::time::sleep(EVERY).await;
         let pool = database.pool();
         // What cannot be asked now is asked in the next round.
-        let Ok(holders) = members::holders(&pool, layer).await else { continue };
+        let Ok(holders) = database.attempt(members::holders(&pool, layer)).await else { continue };
         let held: BTreeSet<i32> = holders.iter().map(|holder| holder.partition).collect();
-        let Ok(still_due) = resets::pending(&pool, layer).await else { continue };
+        let Ok(still_due) = database.attempt(resets::pending(&pool, layer)).await else { continue };
         for one in still_due.into_iter().filter(|one| !held.contains(&one.partition)) {
             let mark = one.operation.to_string();
             let committed =
                 broker.ask(move |broker| broker.commit_for_empty_group(one.partition, one.target, &mark)).await;
             match committed {
                 Ok(()) => {
-                    let _ = resets::applied(&pool, one, member).await;
+                    let _ = database.attempt(resets::applied(&pool, one, member)).await;
                 }
                 Err(error) => tracing::debug!(%error, partition = one.partition, "left to the group's members"),
             }

@@ -35,8 +35,8 @@ pub async fn watch(layer: &'static str, breaker: Arc<Breaker>, database: Databas
 async fn pause(layer: &str, cause: &str, database: &Database) {
     tracing::warn!(cause, "the layer pauses itself");
     let order = PauseOrder { layer, kind: PauseKind::DeadLetterBreaker, actor: ITSELF, reason: cause, until: None };
-    while let Err(error) = pauses::pause(&database.pool(), &order).await {
-        tracing::debug!(%error, "the pause could not be noted yet");
+    while let Err(fault) = database.attempt(pauses::pause(&database.pool(), &order)).await {
+        tracing::debug!(%fault, "the pause could not be noted yet");
         tokio::time::sleep(AGAIN_AFTER).await;
     }
 }

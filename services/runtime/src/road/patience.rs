@@ -1,32 +1,17 @@
 //! Patience with the surroundings: every attempt that fails through no fault of a record is made again, with growing
 //! pauses, for as long as it takes.
 
-use std::time::Duration;
-
 use super::{Road, as_outage};
 use crate::backoff::Backoff;
 use crate::fault::{Dependency, Fault, Outage, StoreError};
 use crate::processor::Processor;
-
-/// An attempt that takes longer than this hangs on a connection that leads nowhere.
-const ATTEMPT: Duration = Duration::from_mins(1);
 
 impl<P: Processor> Road<P> {
     pub(super) async fn attempt<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, Fault> {
-        let fault = match tokio::time::timeout(ATTEMPT, work).await {
-            Ok(Ok(done)) => return Ok(done),
-            Ok(Err(error)) => Fault::from(error),
-            Err(_) => Fault::Outage(Outage::new(Dependency::Postgres, "timeout", "no answer within a minute")),
-        };
-        // A server that became read-only, or that is going down, is left for the one that takes its place.
-        if matches!(&fault, Fault::Outage(outage) if ["sqlstate_25", "sqlstate_57", "timeout"].contains(&outage.class.as_str()))
-        {
-            self.database.reconnect();
-        }
-        Err(fault)
+        self.database.attempt(work).await
     }
 
     /// Does the work again and again until the surroundings let it be done, and makes known what they lack.
@@ -59,7 +44,7 @@ impl<P: Processor> Road<P> {
     {
         let attempt = || {
             let work = Box::pin(work());
-            async { self.attempt(async { work.await.map_err(StoreError::from) }).await.map_err(as_outage) }
+            async { self.database.attempt(work).await.map_err(as_outage) }
         };
         self.until_done(watcher, attempt).await
     }
