@@ -18,6 +18,8 @@ pub enum Cut {
     Before,
     /// After it is passed on, and before anything comes back: the server has heard it, the client cannot know.
     After,
+    /// Never: but from that piece on nothing is passed on, as if the server's host had died without a word.
+    Silently,
 }
 
 /// What a piece sent by the client is recognised by.
@@ -96,6 +98,9 @@ async fn requests(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, trap: A
     loop {
         let Ok(length @ 1..) = client.read(&mut piece).await else { return };
         let cut = sprung(&trap, &piece[..length]);
+        if cut == Some(Cut::Silently) {
+            return std::future::pending().await;
+        }
         if cut == Some(Cut::Before) || server.write_all(&piece[..length]).await.is_err() || cut == Some(Cut::After) {
             return;
         }

@@ -128,6 +128,21 @@ pub fn of_sql(error: &sqlx::Error) -> Fault {
     }
 }
 
+/// Whether a question that met this error will meet it again whatever the surroundings do: what was asked, or what the
+/// table holds, cannot be read. A missing grant may still be given.
+#[must_use]
+pub fn is_lasting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => true,
+        sqlx::Error::Database(refusal) => refusal.code().is_some_and(|state| is_lasting_state(&state)),
+        _ => false,
+    }
+}
+
+fn is_lasting_state(state: &str) -> bool {
+    (state.starts_with("22") || state.starts_with("42")) && state != "42501"
+}
+
 fn of_sqlstate(refusal: &dyn sqlx::error::DatabaseError) -> Fault {
     let state = refusal.code().unwrap_or_default();
     match (state.get(..2).unwrap_or_default(), state.as_ref()) {
@@ -184,6 +199,14 @@ mod tests {
         assert!(matches!(of_sql(&sqlx::Error::WorkerCrashed), Fault::Outage(_)));
         assert!(matches!(of_kafka(&KafkaError::Canceled), Fault::Outage(_)));
         assert!(matches!(of_kafka(&KafkaError::MessageProduction(RDKafkaErrorCode::Unknown)), Fault::Outage(_)));
+    }
+
+    #[test]
+    fn a_question_that_cannot_be_read_will_never_be_answered_and_one_that_is_not_answered_now_may_be() {
+        assert!(is_lasting(&sqlx::Error::Decode("not JSON".into())));
+        assert!(!is_lasting(&sqlx::Error::PoolTimedOut));
+        let lasting = ["22P02", "22008", "42703", "42501", "57014", "40001", "53300"].map(is_lasting_state);
+        assert_eq!(lasting, [true, true, true, false, false, false, false]);
     }
 
     #[test]

@@ -36,9 +36,9 @@ use crate::waiting;
 
 const STARTUP: &str = "startup";
 
-/// Connections beside those of the batches: probe, waiting records, notifications, heartbeat, a job, and some for the
-/// API.
-const SPARE_CONNECTIONS: u32 = 8;
+/// Connections beside those of the batches: probe, waiting records, notifications, heartbeat, two for a job of each kind,
+/// and some for the API.
+const SPARE_CONNECTIONS: u32 = 12;
 
 /// A layer, ready to be run.
 pub struct Service<P> {
@@ -52,7 +52,7 @@ pub struct Service<P> {
     pub processor: P,
     /// What it serves beside what every layer serves.
     pub api: OpenApiRouter<http::State>,
-    /// Jobs that only it has.
+    /// Jobs that only it has; each kind is worked on by itself.
     pub sources: Vec<Arc<dyn Source>>,
     /// What it knows of itself; made early, so that the processor can report to it as well.
     pub health: Arc<Health>,
@@ -155,7 +155,10 @@ impl<P: Processor> Service<P> {
         tasks.spawn(ownerless::look_after(layer, member.id, database.clone(), Arc::clone(&broker), doors.pending));
         tasks.spawn(watchman::watch(layer, breaker, database.clone(), doors.desired.clone()));
         tasks.spawn(janitor::tidy(layer, database.clone(), config.control.operations_keep_days));
-        tasks.spawn(jobs::work(Arc::clone(&road), sources, member.id, doors.desired.clone(), doors.changes));
+        for source in sources {
+            let (desired, changes) = (doors.desired.clone(), doors.changes.clone());
+            tasks.spawn(jobs::work(Arc::clone(&road), source, member.id, desired, changes));
+        }
         tasks.spawn(waiting::retry_waiting(Arc::clone(&road), doors.desired));
         tasks.spawn(probe::watch_postgres(database.clone(), Arc::clone(&health), Arc::clone(&metrics)));
         tasks.spawn(probe::count_dead_letters(database.clone(), layer, Arc::clone(&metrics)));

@@ -1,6 +1,8 @@
 //! Who works on a job: one member, for as long as it says so again and again. How far it is is noted with the same
 //! words, so that another can go on where it was.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::postgres::{PgConnection, PgPool};
@@ -13,6 +15,11 @@ use crate::control::operations::{self, Kind, NewOperation};
 
 /// A member that says nothing for so long, in seconds, has lost its job.
 const LEASE: f64 = 15.0;
+
+/// How often a member that works on a job says so.
+pub const RENEW_EVERY: Duration = Duration::from_secs(5);
+/// For how long it may try to: until its lease is nearly over, and another may take the job.
+pub const RENEW_WITHIN: Duration = Duration::from_secs(9);
 
 /// A job, as far as it is.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -55,40 +62,56 @@ pub async fn order(pool: &PgPool, new: NewOperation<'_>) -> Result<Uuid, sqlx::E
     Ok(id)
 }
 
-/// The oldest job that nobody works on becomes the member's.
-pub async fn claim(pool: &PgPool, layer: &str, kinds: &[Kind], member: Uuid) -> Result<Option<Job>, sqlx::Error> {
-    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+/// The oldest job of a kind that nobody works on becomes the member's.
+pub async fn claim(pool: &PgPool, layer: &str, kind: Kind, member: Uuid) -> Result<Option<Job>, sqlx::Error> {
     sqlx::query_as(
         "update ops.operations o \
          set runner = $3, lease_until = now() + make_interval(secs => $4), state = 'running' \
          from (select id from ops.operations \
-               where layer = $1 and kind = any($2) and state in ('accepted', 'running') \
+               where layer = $1 and kind = $2 and state in ('accepted', 'running') \
                      and (lease_until is null or lease_until < now()) \
                order by id limit 1 for update skip locked) free \
          where o.id = free.id \
          returning o.id, o.layer, o.kind, o.request, o.progress, o.cursor, o.created_at",
     )
     .bind(layer)
-    .bind(kinds)
+    .bind(kind)
     .bind(member)
     .bind(LEASE)
     .fetch_optional(pool)
     .await
 }
 
-/// Notes how far the job is and keeps it, unless it was cancelled or given to another meanwhile.
-pub async fn renew(pool: &PgPool, job: &Job, member: Uuid) -> Result<Standing, sqlx::Error> {
+/// Keeps the job, unless it was cancelled or given to another meanwhile.
+pub async fn renew(pool: &PgPool, job: Uuid, member: Uuid) -> Result<Standing, sqlx::Error> {
+    say(pool, job, member, None, None).await
+}
+
+/// Keeps the job likewise, and notes how far it is.
+pub async fn note(pool: &PgPool, job: &Job, member: Uuid) -> Result<Standing, sqlx::Error> {
+    say(pool, job.id, member, Some(job.progress), job.cursor.as_deref()).await
+}
+
+/// What is left out stays as it was noted: a renewal that comes late must not take the job back to where it was.
+async fn say(
+    pool: &PgPool,
+    job: Uuid,
+    member: Uuid,
+    progress: Option<Progress>,
+    cursor: Option<&str>,
+) -> Result<Standing, sqlx::Error> {
     let cancelled: Option<bool> = sqlx::query_scalar(
         "update ops.operations \
-         set progress = $3, cursor = $4, lease_until = now() + make_interval(secs => $5), \
+         set progress = coalesce($3, progress), cursor = coalesce($4, cursor), \
+             lease_until = now() + make_interval(secs => $5), \
              state = case when cancelled_by is null then state else 'cancelled' end, \
              finished_at = case when cancelled_by is null then null else now() end \
          where id = $1 and runner = $2 and state = 'running' returning cancelled_by is not null",
     )
-    .bind(job.id)
+    .bind(job)
     .bind(member)
-    .bind(Json(job.progress))
-    .bind(&job.cursor)
+    .bind(progress.map(Json))
+    .bind(cursor)
     .bind(LEASE)
     .fetch_optional(pool)
     .await?;
@@ -114,8 +137,8 @@ pub async fn finish(pool: &PgPool, job: &Job, member: Uuid, error: Option<&str>)
     .map(|_| ())
 }
 
-/// Asks that an operation be cancelled: whoever works on a job stops after its present portion. Says whether it was still
-/// under way.
+/// Asks that an operation be cancelled: whoever works on a job stops after its present portion, or within it where that
+/// takes long. Says whether it was still under way.
 pub async fn cancel(tx: &mut PgConnection, layer: &str, id: Uuid, actor: &str) -> Result<bool, sqlx::Error> {
     // A job that nobody has begun ends at once, and so does what is no member's own.
     let asked = sqlx::query(

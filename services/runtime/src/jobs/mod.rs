@@ -1,4 +1,5 @@
-//! Jobs: operations that send many records through the layer's road again, at a given rate, by one member at a time.
+//! Jobs: operations that send many records through the layer's road again, at a given rate, by one member at a time, which
+//! says so all the while.
 //!
 //! Which records is the affair of a [`Source`]; that they are sent once each, as fast as was allowed, until the end, a
 //! cap or a cancellation, and by another member where the first one is killed, is done here.
@@ -23,11 +24,12 @@ use pace::Pace;
 use crate::control::operations::Kind;
 use crate::control::steering::Changes;
 use crate::desired_state::DesiredStateReader;
+use crate::fault;
 use crate::processor::Processor;
 use crate::record::Record;
 use crate::road::{Origin, Road};
 
-/// Records of one portion at the most; the lease is renewed after each.
+/// Records of one portion at the most; how far the job is is noted after each.
 const PORTION: u32 = 500;
 /// Portions of a second, so that the rate is even.
 const PORTIONS_A_SECOND: u32 = 10;
@@ -43,7 +45,8 @@ pub trait Source: Send + Sync + 'static {
     /// How its records travel.
     fn origin(&self) -> Origin;
 
-    /// The next records in their order, at most `most`, after the place that an earlier portion ended at.
+    /// The next records in their order, at most `most`, after the place that an earlier portion ended at; `None` where
+    /// nothing is left.
     fn next<'a>(
         &'a self,
         pool: &'a PgPool,
@@ -70,44 +73,54 @@ struct Bounds {
     limit: Option<u64>,
 }
 
-/// Works on jobs, one at a time, for ever.
+/// Works on jobs of one kind, one at a time, for ever. A long one does not keep those of another kind waiting.
 pub async fn work<P: Processor>(
     road: Arc<Road<P>>,
-    sources: Vec<Arc<dyn Source>>,
+    source: Arc<dyn Source>,
     member: Uuid,
     desired: DesiredStateReader,
     mut changes: Changes,
 ) {
-    let worker = Worker { road, sources, member, desired };
+    let worker = Worker { road, source, member, desired };
     loop {
         match worker.claim().await {
-            Ok(Some(job)) => worker.carry_out(job).await,
-            Ok(None) => {
+            Some(job) => worker.carry_out(job).await,
+            None => {
                 // The sender lives as long as the service.
                 let _ = tokio::time::timeout(LOOK_EVERY, changes.changed()).await;
             }
-            // The probe says what is wrong with the database.
-            Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
         }
     }
 }
 
 struct Worker<P> {
     road: Arc<Road<P>>,
-    sources: Vec<Arc<dyn Source>>,
+    source: Arc<dyn Source>,
     member: Uuid,
     desired: DesiredStateReader,
 }
 
+/// What became of a portion.
+enum Step {
+    /// It is through, or had to wait for the layer to be resumed.
+    Made,
+    /// Nothing was left.
+    Over,
+    /// What comes next cannot be read, and never will be.
+    Stuck(String),
+    /// It was dropped in its middle, for the job is no longer the member's.
+    Dropped(Standing),
+}
+
 impl<P: Processor> Worker<P> {
-    async fn claim(&self) -> Result<Option<Job>, sqlx::Error> {
-        let kinds: Vec<Kind> = self.sources.iter().map(|source| source.kind()).collect();
-        lease::claim(&self.road.database.pool(), self.road.layer, &kinds, self.member).await
+    async fn claim(&self) -> Option<Job> {
+        let (road, kind) = (&self.road, self.source.kind());
+        let claim = || async { lease::claim(&road.database.pool(), road.layer, kind, self.member).await };
+        road.until_kept(kind.name(), claim).await
     }
 
     /// Goes on until the job is finished, or another member has it.
     async fn carry_out(&self, mut job: Job) {
-        let Some(source) = self.sources.iter().find(|source| source.kind() == job.kind) else { return };
         let bounds = match serde_json::from_value::<Bounds>(job.request.clone()) {
             Ok(bounds) => bounds,
             Err(error) => return self.finish(&job, Some(&format!("the request cannot be read: {error}"))).await,
@@ -117,76 +130,109 @@ impl<P: Processor> Worker<P> {
         // A cancellation that came while nobody worked on it is heard before anything is sent.
         let mut standing = self.note(&job).await;
         while standing == Standing::Ours {
-            standing = match self.portion(source.as_ref(), &mut job, bounds, &mut pace).await {
-                Ok(Some(standing)) => standing,
-                Ok(None) => return self.finish(&job, None).await,
-                Err(_) => {
-                    tokio::time::sleep(AGAIN_AFTER).await;
-                    continue;
+            let id = job.id;
+            let step = tokio::select! {
+                step = self.portion(&mut job, bounds, &mut pace) => step,
+                standing = self.keep(id) => Step::Dropped(standing),
+            };
+            standing = match step {
+                // The records are through; that is to be noted before more are sent.
+                Step::Made => self.note(&job).await,
+                Step::Over => return self.finish(&job, None).await,
+                Step::Stuck(reason) => return self.finish(&job, Some(&reason)).await,
+                Step::Dropped(standing) => {
+                    self.road.health.forget(self.watcher());
+                    standing
                 }
             };
         }
         tracing::info!(operation = %job.id, ?standing, done = job.progress.done, "job left");
     }
 
-    /// Sends the next portion; `None` where nothing is left.
-    async fn portion(
-        &self,
-        source: &dyn Source,
-        job: &mut Job,
-        bounds: Bounds,
-        pace: &mut Pace,
-    ) -> Result<Option<Standing>, sqlx::Error> {
-        let pool = self.road.database.pool();
+    /// Sends the next portion, however long the surroundings make it wait. Dropping the future gives the portion up: all
+    /// that it did may be done again.
+    async fn portion(&self, job: &mut Job, bounds: Bounds, pace: &mut Pace) -> Step {
         let left = bounds.limit.map_or(u64::MAX, |limit| limit.saturating_sub(job.progress.done));
         let most = u64::from((bounds.max_per_second / PORTIONS_A_SECOND).clamp(1, PORTION)).min(left);
         if most == 0 {
-            return Ok(None);
+            return Step::Over;
         }
-        let Some(portion) = source.next(&pool, job, i64::try_from(most).unwrap_or(i64::MAX)).await? else {
-            return Ok(None);
+        let portion = match self.next(job, i64::try_from(most).unwrap_or(i64::MAX)).await {
+            Ok(Some(portion)) => portion,
+            Ok(None) => return Step::Over,
+            Err(reason) => return Step::Stuck(reason),
         };
         let records = portion.records.len();
         pace.await_turn(records).await;
         // A paused layer writes nothing; the lease is kept meanwhile, and a cancellation heard.
         let Some(_flight) = self.road.flights.take_off(&self.desired) else {
             tokio::time::sleep(AGAIN_AFTER).await;
-            return lease::renew(&pool, job, self.member).await.map(Some);
+            return Step::Made;
         };
-        let failed = self.send(portion.records, source.origin()).await;
+        let failed = self.send(portion.records).await;
         job.cursor = Some(portion.cursor);
         job.progress.done += records as u64;
         job.progress.failed += failed as u64;
         job.progress.succeeded += records.saturating_sub(failed) as u64;
-        // The records are through; that is to be noted before more are sent.
-        Ok(Some(self.note(job).await))
+        Step::Made
     }
 
-    /// Notes how far the job is, however long the database makes it wait, and hears whose it is.
-    async fn note(&self, job: &Job) -> Standing {
+    /// Asks for the next records until there is an answer, or a reason why there will never be one.
+    async fn next(&self, job: &Job, most: i64) -> Result<Option<Portion>, String> {
+        let next = || async {
+            match self.source.next(&self.road.database.pool(), job, most).await {
+                Err(error) if fault::is_lasting(&error) => Ok(Err(error.to_string())),
+                answered => answered.map(Ok),
+            }
+        };
+        self.road.until_kept(self.watcher(), next).await
+    }
+
+    /// Keeps the job beside a portion, whatever that waits for; returns once the job is no longer the member's. One that
+    /// cannot say in time that it is still at work has to take its job for another's.
+    async fn keep(&self, job: Uuid) -> Standing {
         loop {
-            match lease::renew(&self.road.database.pool(), job, self.member).await {
+            tokio::time::sleep(lease::RENEW_EVERY).await;
+            let renewed = async {
+                loop {
+                    match lease::renew(&self.road.database.pool(), job, self.member).await {
+                        Ok(standing) => return standing,
+                        Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
+                    }
+                }
+            };
+            match tokio::time::timeout(lease::RENEW_WITHIN, renewed).await {
+                Ok(Standing::Ours) => {}
                 Ok(standing) => return standing,
-                Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
+                Err(_) => return Standing::Lost,
             }
         }
     }
 
-    /// Sends records through the road, a partition's together; returns how many ended as dead letters.
-    async fn send(&self, records: Vec<Record>, origin: Origin) -> usize {
-        let mut failed = 0;
-        for batch in by_partition(records) {
-            failed += self.road.travel(&batch, origin, "job").await;
-        }
-        failed
+    /// Notes how far the job is, however long the database makes it wait, and hears whose it is.
+    async fn note(&self, job: &Job) -> Standing {
+        let note = || async { lease::note(&self.road.database.pool(), job, self.member).await };
+        self.road.until_kept(self.watcher(), note).await
     }
 
     async fn finish(&self, job: &Job, error: Option<&str>) {
-        while let Err(failure) = lease::finish(&self.road.database.pool(), job, self.member, error).await {
-            tracing::debug!(error = %failure, "the end of a job could not be noted yet");
-            tokio::time::sleep(AGAIN_AFTER).await;
+        let finish = || async { lease::finish(&self.road.database.pool(), job, self.member, error).await };
+        self.road.until_kept(self.watcher(), finish).await;
+        tracing::info!(operation = %job.id, done = job.progress.done, failed = job.progress.failed, error, "job finished");
+    }
+
+    /// The name under which it is known what the job waits for.
+    fn watcher(&self) -> &'static str {
+        self.source.kind().name()
+    }
+
+    /// Sends records through the road, a partition's together; returns how many ended as dead letters.
+    async fn send(&self, records: Vec<Record>) -> usize {
+        let mut failed = 0;
+        for batch in by_partition(records) {
+            failed += self.road.travel(&batch, self.source.origin(), self.watcher()).await;
         }
-        tracing::info!(operation = %job.id, done = job.progress.done, failed = job.progress.failed, "job finished");
+        failed
     }
 }
 
