@@ -1,4 +1,4 @@
-//! Jobs whose surroundings make them wait, and whose questions cannot be answered.
+//! Jobs whose surroundings make them wait, whose questions cannot be answered, and whose records are large.
 
 #![expect(clippy::unwrap_used, reason = "tests may")]
 
@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const SETTINGS: [(&str, &str); 1] = [("DEAD_LETTER_BREAKER_PERCENT", "100")];
+/// As many letters of a megabyte as come before a portion has its 8 MiB, and the one with which it has them.
+const LARGE_AT_ONCE: i64 = 9;
+const LARGE: i64 = 30;
 /// Whether a transaction waits for another one.
 const WAITS: &str =
     "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')";
@@ -169,6 +172,56 @@ async fn a_job_is_done_though_the_databases_host_dies_without_a_word_while_it_is
     let operation = ordered(&stage, "republish", &json!({"selection": {}, "max_per_second": 1})).await;
     // It takes a minute to know that there is no answer.
     assert_eq!(service.finished(&operation, 3 * PATIENCE).await.unwrap()["state"], "done");
+    drop(service);
+    stage.tear_down().await.unwrap();
+}
+
+/// Letters of a megabyte, in the middle of nowhere.
+async fn large_letters(stage: &Stage, status: &str) {
+    sqlx::query(
+        r#"insert into ops.dead_letters (id, layer, topic, partition, "offset", record_time, value, header_names,
+                                         header_values, code, message, status, next_attempt_at)
+           select gen_random_uuid(), 'stg', 'large', 0, place, now(), decode(repeat('ff', 1000000), 'hex'), '{}', '{}',
+                  'large', 'large', $1, now()
+           from generate_series(1, $2::bigint) place"#,
+    )
+    .bind(status)
+    .bind(LARGE)
+    .execute(&stage.pool)
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_letters_are_replayed_a_few_at_a_time() {
+    let (stage, service) = scene("large").await;
+    large_letters(&stage, "open").await;
+    let watch = "create table portions (records bigint); \
+         create function watch() returns trigger language plpgsql as $$ begin \
+             insert into public.portions values ((new.progress ->> 'done')::bigint - (old.progress ->> 'done')::bigint); \
+             return null; end $$; \
+         create trigger watch after update on ops.operations for each row execute function watch()";
+    sqlx::raw_sql(watch).execute(&stage.pool).await.unwrap();
+    let request = json!({"dry_run": false, "max_per_second": 5_000});
+    let (_, operation) = service.post("/api/v1/dead-letters/replays?wait=60s", &request).await.unwrap();
+    assert_eq!((&operation["state"], &operation["progress"]["failed"]), (&json!("done"), &json!(LARGE)), "{operation}");
+    assert_eq!(count(&stage, "select max(records) from portions").await, LARGE_AT_ONCE);
+    drop(service);
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_letters_that_wait_are_tried_again_a_few_at_a_time() {
+    let (stage, service) = scene("large_waiting").await;
+    let watch = "create table portions (records bigint); \
+         create function watch() returns trigger language plpgsql as $$ begin \
+             insert into public.portions select count(*) from changed; return null; end $$; \
+         create trigger watch after update on ops.dead_letters referencing new table as changed \
+             for each statement execute function watch()";
+    sqlx::raw_sql(watch).execute(&stage.pool).await.unwrap();
+    large_letters(&stage, "waiting").await;
+    true_of(&stage, "all", "select not exists (select from ops.dead_letters where status = 'waiting')").await;
+    assert_eq!(count(&stage, "select max(records) from portions").await, LARGE_AT_ONCE);
     drop(service);
     stage.tear_down().await.unwrap();
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::dead_letter;
 use crate::desired_state::DesiredStateReader;
-use crate::jobs::by_partition;
+use crate::jobs::{PORTION_BYTES, by_partition};
 use crate::processor::Processor;
 use crate::road::{Origin, Road};
 
@@ -21,8 +21,8 @@ pub async fn retry_waiting<P: Processor>(road: Arc<Road<P>>, desired: DesiredSta
         let Some(_flight) = road.flights.take_off(&desired) else { continue };
         // The probe says what is wrong with the database; the next round asks again.
         let pool = road.database.pool();
-        let claimed = tokio::time::timeout(PATIENCE, dead_letter::claim_waiting(&pool, road.layer, AT_ONCE)).await;
-        let Ok(Ok(due)) = claimed else { continue };
+        let claim = dead_letter::claim_waiting(&pool, road.layer, AT_ONCE, PORTION_BYTES);
+        let Ok(Ok(due)) = tokio::time::timeout(PATIENCE, claim).await else { continue };
         for records in by_partition(due) {
             road.travel(&records, Origin::Replay, "waiting records").await;
         }

@@ -11,7 +11,7 @@ pub mod stored;
 pub mod browse;
 pub mod close;
 
-use stored::StoredRecord;
+use stored::{BYTES, StoredRecord};
 
 use crate::fault::RecordFault;
 use crate::record::{Header, Record};
@@ -171,21 +171,26 @@ pub async fn resolve(pool: &PgPool, layer: &str, records: &[&Record]) -> Result<
     .map(|_| ())
 }
 
-/// Claims waiting records whose time has come, oldest first, so that two replicas do not take the same.
-pub async fn claim_waiting(pool: &PgPool, layer: &str, most: i64) -> Result<Vec<Record>, sqlx::Error> {
-    let rows = sqlx::query_as::<_, StoredRecord>(
+/// Claims waiting records whose time has come, oldest first, so that two replicas do not take the same: at most `most`, and
+/// none more once they have `bytes`.
+pub async fn claim_waiting(pool: &PgPool, layer: &str, most: i64, bytes: i64) -> Result<Vec<Record>, sqlx::Error> {
+    let sql = format!(
         r#"update ops.dead_letters d set next_attempt_at = now() + make_interval(secs => $3)
-           from (select id from ops.dead_letters
-                 where layer = $1 and status = 'waiting' and next_attempt_at <= now()
-                 order by next_attempt_at limit $2 for update skip locked) due
-           where d.id = due.id
-           returning d.topic, d.partition, d."offset", d.record_time, d.key, d.value, d.header_names, d.header_values"#,
-    )
-    .bind(layer)
-    .bind(most)
-    .bind(CLAIM.as_secs_f64())
-    .fetch_all(pool)
-    .await?;
+           from (select id, sum(bytes) over (order by next_attempt_at, id) - bytes as before
+                 from (select id, next_attempt_at, {BYTES} as bytes from ops.dead_letters
+                       where layer = $1 and status = 'waiting' and next_attempt_at <= now()
+                       order by next_attempt_at limit $2 for update skip locked) most) due
+           where d.id = due.id and due.before < $4
+           returning d.topic, d.partition, d."offset", d.record_time, d.key, d.value, d.header_names, d.header_values"#
+    );
+    // The text is made of constants.
+    let rows = sqlx::query_as::<_, StoredRecord>(sqlx::AssertSqlSafe(sql))
+        .bind(layer)
+        .bind(most)
+        .bind(CLAIM.as_secs_f64())
+        .bind(bytes)
+        .fetch_all(pool)
+        .await?;
     Ok(rows.into_iter().map(|stored| stored.0).collect())
 }
 

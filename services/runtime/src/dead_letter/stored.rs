@@ -8,6 +8,11 @@ use sqlx::{FromRow, Row as _};
 
 use crate::record::{Header, Record};
 
+/// The size of a row's record. The server knows it without reading the values.
+pub(crate) const BYTES: &str = "(coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0) \
+     + coalesce((select sum(octet_length(name) + coalesce(octet_length(content), 0)) \
+                 from unnest(header_names, header_values) header(name, content)), 0))";
+
 /// A record read from `topic, partition, "offset", record_time, key, value, header_names, header_values`.
 pub struct StoredRecord(pub Record);
 

@@ -8,10 +8,10 @@ use sqlx::{FromRow as _, Row as _};
 use uuid::Uuid;
 
 use super::lease::Job;
-use super::{Portion, Source};
+use super::{PORTION_BYTES, Portion, Source};
 use crate::control::operations::Kind;
 use crate::dead_letter::browse::{FITS, LetterFilter};
-use crate::dead_letter::stored::StoredRecord;
+use crate::dead_letter::stored::{BYTES, StoredRecord};
 use crate::road::Origin;
 
 /// Replays dead letters.
@@ -54,10 +54,12 @@ async fn next(pool: &PgPool, job: &Job, most: i64) -> Result<Option<Portion>, sq
     // One that is closed by now, or that came after the request, is none of the job's.
     let sql = format!(
         r#"select id, topic, partition, "offset", record_time, key, value, header_names, header_values
-           from ops.dead_letters
-           where {FITS} and status in ('open', 'waiting') and first_seen <= $7 and ($8::uuid is null or id > $8)
-                 and ($9::uuid is null or id = $9)
-           order by id limit $10"#
+           from (select *, sum(bytes) over (order by id) - bytes as before
+                 from (select *, {BYTES} as bytes from ops.dead_letters
+                       where {FITS} and status in ('open', 'waiting') and first_seen <= $7
+                             and ($8::uuid is null or id > $8) and ($9::uuid is null or id = $9)
+                       order by id limit $10) most) added
+           where before < $11 order by id"#
     );
     // The text is made of constants.
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -71,6 +73,7 @@ async fn next(pool: &PgPool, job: &Job, most: i64) -> Result<Option<Portion>, sq
         .bind(after)
         .bind(wanted.dead_letter)
         .bind(most)
+        .bind(PORTION_BYTES)
         .fetch_all(pool)
         .await?;
     let Some(last) = rows.last() else { return Ok(None) };

@@ -31,6 +31,8 @@ use crate::road::{Origin, Road};
 
 /// Records of one portion at the most; how far the job is is noted after each.
 const PORTION: u32 = 500;
+/// Bytes of one portion: no record is added to so many. A member's memory is small, and a record may have a megabyte.
+pub const PORTION_BYTES: i64 = 8 << 20;
 /// Portions of a second, so that the rate is even.
 const PORTIONS_A_SECOND: u32 = 10;
 /// When the work is looked for though nothing was heard of it: also that of a member that was killed.
@@ -45,8 +47,8 @@ pub trait Source: Send + Sync + 'static {
     /// How its records travel.
     fn origin(&self) -> Origin;
 
-    /// The next records in their order, at most `most`, after the place that an earlier portion ended at; `None` where
-    /// nothing is left.
+    /// The next records in their order, at most `most` and within [`PORTION_BYTES`], after the place that an earlier portion
+    /// ended at; `None` where nothing is left. Each question is to be answered soon, however much there is.
     fn next<'a>(
         &'a self,
         pool: &'a PgPool,
@@ -58,7 +60,7 @@ pub trait Source: Send + Sync + 'static {
 /// Some records of a job.
 #[derive(Debug)]
 pub struct Portion {
-    /// The records.
+    /// The records; none where none fit as far as was looked.
     pub records: Vec<Record>,
     /// The place at which they end.
     pub cursor: String,
