@@ -60,7 +60,8 @@ pub struct RepublishRequest {
 pub struct RepublishCount {
     /// Always true: nothing was done.
     dry_run: bool,
-    /// How many fit; `limit` says how many of them are sent at the most.
+    /// How many fit; `limit` says how many of them are sent at the most. Of a table that cannot be counted within 30 s the
+    /// database's estimate.
     count: u64,
 }
 
@@ -99,7 +100,7 @@ async fn republish_orders(
 ) -> Result<Response, Problem> {
     let selection = Selection { ids: request.ids, sent: request.sent };
     let pool = state.database.pool();
-    let count = u64::try_from(republish::count(&pool, selection).await?).unwrap_or_default();
+    let count = republish::count(&pool, selection).await?;
     if request.dry_run {
         return Ok(axum::Json(RepublishCount { dry_run: true, count }).into_response());
     }

@@ -9,12 +9,14 @@ use futures_util::future::BoxFuture;
 use ordervault_contracts::source_order::OBJECT_TYPE;
 use ordervault_runtime::control::operations::Kind;
 use ordervault_runtime::jobs::lease::Job;
-use ordervault_runtime::jobs::{Portion, Source};
+use ordervault_runtime::jobs::{PORTION_BYTES, Portion, Source};
 use ordervault_runtime::record::Record;
 use ordervault_runtime::road::Origin;
 use ordervault_runtime::whole::Whole;
 use serde::{Deserialize, Serialize};
-use sqlx::postgres::PgPool;
+use serde_json::Value;
+use sqlx::postgres::{PgConnection, PgPool, PgRow};
+use sqlx::{Executor as _, FromRow};
 use utoipa::ToSchema;
 
 /// Where these records lie, in the place of a topic: an order that lacks something from the dictionary becomes a dead
@@ -56,20 +58,49 @@ pub struct TimeRange {
     pub to: Option<DateTime<Utc>>,
 }
 
-/// The conditions of a selection, whose values are `$1` to `$4`.
-const FITS: &str = "($1::bigint is null or object_id >= $1) and ($2::bigint is null or object_id <= $2) \
-     and ($3::timestamp is null or sent_dttm >= $3) and ($4::timestamp is null or sent_dttm < $4)";
+/// The conditions of a selection, whose values are `$1` to `$4`: those of the ids, and those of the times.
+const IDS_FIT: &str = "($1::bigint is null or object_id >= $1) and ($2::bigint is null or object_id <= $2)";
+const TIMES_FIT: &str = "($3::timestamp is null or sent_dttm >= $3) and ($4::timestamp is null or sent_dttm < $4)";
 
-/// How many stored orders are meant.
-pub async fn count(pool: &PgPool, selection: Selection) -> Result<i64, sqlx::Error> {
+/// Orders that are looked at for one portion. No index knows the times, and those that fit may lie far apart.
+const REACH: i64 = 10_000;
+
+/// An answer is waited for a little longer than a minute; a table may be too large to be counted by then.
+const COUNT_WITHIN: &str = "set local statement_timeout = '30s'";
+/// How the server says that it took longer.
+const CANCELLED: &str = "57014";
+
+/// What a message can bear of a time: rows that are taken over may hold one that is infinite, or of no calendar's year.
+const READABLE: &str = "between '0001-01-01' and '9999-12-31 23:59:59.999999'";
+
+/// How many stored orders are meant; where counting them takes too long, about how many, by the server's estimate.
+pub async fn count(pool: &PgPool, selection: Selection) -> Result<u64, sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    tx.execute(COUNT_WITHIN).await?;
+    let counted: Result<i64, sqlx::Error> = ask(&mut tx, "select count(*)", selection).await;
+    tx.rollback().await?;
+    match counted {
+        Err(sqlx::Error::Database(refusal)) if refusal.code().as_deref() == Some(CANCELLED) => {}
+        counted => return counted.map(|count| u64::try_from(count).unwrap_or_default()),
+    }
+    let plan: Value = ask(&mut *pool.acquire().await?, "explain (format json) select", selection).await?;
+    Ok(plan[0]["Plan"]["Plan Rows"].as_u64().unwrap_or_default())
+}
+
+async fn ask<T>(connection: &mut PgConnection, question: &str, selection: Selection) -> Result<T, sqlx::Error>
+where
+    T: Send + Unpin,
+    (T,): for<'r> FromRow<'r, PgRow>,
+{
     let (ids, sent) = (selection.ids.unwrap_or_default(), selection.sent.unwrap_or_default());
+    let sql = format!("{question} from stg.order_events where {IDS_FIT} and {TIMES_FIT}");
     // The text is made of this file's own constants.
-    sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from stg.order_events where {FITS}")))
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
         .bind(ids.from.map(Whole::get))
         .bind(ids.to.map(Whole::get))
         .bind(sent.from.map(|time| time.naive_utc()))
         .bind(sent.to.map(|time| time.naive_utc()))
-        .fetch_one(pool)
+        .fetch_one(connection)
         .await
 }
 
@@ -103,8 +134,16 @@ async fn next(pool: &PgPool, job: &Job, most: i64) -> Result<Option<Portion>, sq
     let (ids, sent) = (selection.ids.unwrap_or_default(), selection.sent.unwrap_or_default());
     let after: Option<i64> = job.cursor.as_deref().and_then(|cursor| cursor.parse().ok());
     let sql = format!(
-        "select object_id, sent_dttm, coalesce(version, sent_dttm) as version, payload::text as payload \
-         from stg.order_events where {FITS} and ($5::bigint is null or object_id > $5) order by object_id limit $6"
+        "select object_id, case when sent_dttm {READABLE} then sent_dttm end as sent_dttm, \
+                case when version {READABLE} then version end as version, payload::text as payload \
+         from (select *, sum(bytes) over (order by object_id) - bytes as before \
+               from (select object_id, sent_dttm, coalesce(version, sent_dttm) as version, payload, \
+                            octet_length(payload::text) as bytes \
+                     from (select * from stg.order_events \
+                           where {IDS_FIT} and ($5::bigint is null or object_id > $5) \
+                           order by object_id limit $6) reach \
+                     where {TIMES_FIT} order by object_id limit $7) most) added \
+         where before < $8 order by object_id"
     );
     // The text is made of this file's own constants.
     let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
@@ -113,31 +152,53 @@ async fn next(pool: &PgPool, job: &Job, most: i64) -> Result<Option<Portion>, sq
         .bind(sent.from.map(|time| time.naive_utc()))
         .bind(sent.to.map(|time| time.naive_utc()))
         .bind(after)
+        .bind(REACH)
         .bind(most)
+        .bind(PORTION_BYTES)
         .fetch_all(pool)
         .await?;
-    let Some(last) = rows.last() else { return Ok(None) };
-    let cursor = last.object_id.to_string();
+    let end = match rows.last() {
+        Some(last) => Some(last.object_id),
+        None => reached(pool, ids, after).await?,
+    };
     let topic = Arc::from(TABLE);
-    Ok(Some(Portion { records: rows.iter().map(|row| row.record(&topic)).collect(), cursor }))
+    let records = rows.iter().map(|row| row.record(&topic)).collect();
+    Ok(end.map(|end| Portion { records, cursor: end.to_string() }))
 }
 
-#[derive(sqlx::FromRow)]
+/// The last of the orders that are looked at from a place on; `None` where there are no more.
+async fn reached(pool: &PgPool, ids: IdRange, after: Option<i64>) -> Result<Option<i64>, sqlx::Error> {
+    let sql = format!(
+        "select max(object_id) from (select object_id from stg.order_events \
+         where {IDS_FIT} and ($3::bigint is null or object_id > $3) order by object_id limit $4) reach"
+    );
+    // The text is made of this file's own constants.
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .bind(ids.from.map(Whole::get))
+        .bind(ids.to.map(Whole::get))
+        .bind(after)
+        .bind(REACH)
+        .fetch_one(pool)
+        .await
+}
+
+#[derive(FromRow)]
 struct Row {
     object_id: i64,
-    sent_dttm: NaiveDateTime,
-    version: NaiveDateTime,
+    sent_dttm: Option<NaiveDateTime>,
+    version: Option<NaiveDateTime>,
     payload: String,
 }
 
 impl Row {
     /// The record as it may have come. An order whose version is not its time of sending is left without one, so that
-    /// its version comes from where it came from then: the payload, or the order's date.
+    /// its version comes from where it came from then: the payload, or the order's date. So is one whose time cannot be read.
     fn record(&self, topic: &Arc<str>) -> Record {
-        let sent = if self.version == self.sent_dttm {
-            format!("\"sent_dttm\":\"{}\",", self.sent_dttm.format("%Y-%m-%d %H:%M:%S%.6f"))
-        } else {
-            String::new()
+        let sent = match self.sent_dttm {
+            Some(sent) if self.version == Some(sent) => {
+                format!("\"sent_dttm\":\"{}\",", sent.format("%Y-%m-%d %H:%M:%S%.6f"))
+            }
+            _ => String::new(),
         };
         let (id, payload) = (self.object_id, &self.payload);
         let value = format!("{{\"object_id\":{id},\"object_type\":\"{OBJECT_TYPE}\",{sent}\"payload\":{payload}}}");
@@ -145,7 +206,7 @@ impl Row {
             topic: Arc::clone(topic),
             partition: 0,
             offset: id,
-            time: self.sent_dttm.and_utc(),
+            time: self.sent_dttm.unwrap_or_default().and_utc(),
             key: Some(id.to_string().into_bytes()),
             value: Some(Bytes::from(value)),
             headers: Vec::new(),
