@@ -113,6 +113,6 @@ async fn republish_orders(
         }),
         progress: Progress::before(count),
     };
-    let id = lease::order(&pool, new).await?;
-    accepted::answer(&state, id, wait).await
+    let operation = lease::order(&pool, new).await?;
+    Ok(accepted::answer(&state, operation, wait).await)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::members::{self, Report};
-use super::operations;
+use super::settling;
 use crate::actual_state::ActualStateReader;
 use crate::database::Database;
 use crate::health::Health;
@@ -57,7 +57,7 @@ pub async fn beat(
         let pool = database.pool();
         let told = async {
             members::report(&pool, &report).await?;
-            operations::settle(&pool, layer).await
+            settling::settle(&pool, layer).await
         };
         // The probe says what is wrong with the database.
         if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, told).await {
@@ -73,7 +73,7 @@ pub async fn leave(member: &Identity, layer: &str, database: &Database) {
     let pool = database.pool();
     let told = async {
         members::leave(&pool, member.id).await?;
-        operations::settle(&pool, layer).await
+        settling::settle(&pool, layer).await
     };
     let _ = tokio::time::timeout(FAREWELL, told).await;
 }

@@ -7,8 +7,6 @@ use sqlx::postgres::{PgConnection, PgPool};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::GONE_AFTER;
-
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
@@ -154,7 +152,7 @@ pub struct NewOperation<'a> {
     pub progress: Value,
 }
 
-/// Records an operation as accepted; returns its id.
+/// Records an operation as accepted; returns its id. [`recorded`] reads it before the transaction ends.
 pub async fn insert(tx: &mut PgConnection, new: NewOperation<'_>) -> Result<Uuid, sqlx::Error> {
     let id = Uuid::now_v7();
     sqlx::query(
@@ -186,6 +184,7 @@ pub struct Filter {
 
 /// A layer's operations, newest first.
 pub async fn list(pool: &PgPool, layer: &str, filter: Filter, most: i64) -> Result<Vec<Operation>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
     let rows: Vec<Row> = sqlx::query_as(
         "select id, layer, kind, state, actor, reason, request, progress, error, cancelled_by, created_at, finished_at \
          from ops.operations \
@@ -198,32 +197,42 @@ pub async fn list(pool: &PgPool, layer: &str, filter: Filter, most: i64) -> Resu
     .bind(filter.state)
     .bind(filter.before)
     .bind(most)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
-    with_outcomes(pool, rows).await
+    with_outcomes(&mut connection, rows).await
 }
 
 /// One operation of a layer.
 pub async fn get(pool: &PgPool, layer: &str, id: Uuid) -> Result<Option<Operation>, sqlx::Error> {
+    find(&mut *pool.acquire().await?, layer, id).await
+}
+
+/// An operation as its transaction is about to leave it: what whoever asked for it can be told once it is committed,
+/// whether or not it can be read again.
+pub async fn recorded(tx: &mut PgConnection, layer: &str, id: Uuid) -> Result<Operation, sqlx::Error> {
+    find(tx, layer, id).await?.ok_or(sqlx::Error::RowNotFound)
+}
+
+async fn find(connection: &mut PgConnection, layer: &str, id: Uuid) -> Result<Option<Operation>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "select id, layer, kind, state, actor, reason, request, progress, error, cancelled_by, created_at, finished_at \
          from ops.operations where layer = $1 and id = $2",
     )
     .bind(layer)
     .bind(id)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
-    Ok(with_outcomes(pool, rows).await?.pop())
+    Ok(with_outcomes(connection, rows).await?.pop())
 }
 
-async fn with_outcomes(pool: &PgPool, rows: Vec<Row>) -> Result<Vec<Operation>, sqlx::Error> {
+async fn with_outcomes(connection: &mut PgConnection, rows: Vec<Row>) -> Result<Vec<Operation>, sqlx::Error> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let outcomes: Vec<OutcomeRow> = sqlx::query_as(
         r#"select operation_id, member, partition, outcome, "offset", at from ops.operation_results
            where operation_id = any($1) order by operation_id, nth"#,
     )
     .bind(ids)
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let mut operations: Vec<Operation> = rows.into_iter().map(Row::operation).collect();
     for row in outcomes {
@@ -232,52 +241,6 @@ async fn with_outcomes(pool: &PgPool, rows: Vec<Row>) -> Result<Vec<Operation>, 
         }
     }
     Ok(operations)
-}
-
-/// Notes which members have carried out the pauses and resumes that are under way, which are gone, and which of these
-/// operations are thereby done. A member that is at a later generation has passed the earlier one.
-pub async fn settle(pool: &PgPool, layer: &str) -> Result<(), sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    // One at a time: the rows are few, and two members that settle at once would wait for each other.
-    let unfinished: Vec<Uuid> = sqlx::query_scalar(
-        "select id from ops.operations where layer = $1 and kind in ('pause', 'resume') and state = 'running' \
-         order by id for update skip locked",
-    )
-    .bind(layer)
-    .fetch_all(&mut *tx)
-    .await?;
-    if unfinished.is_empty() {
-        return tx.rollback().await;
-    }
-    sqlx::query(
-        "update ops.operation_results r set outcome = judged.outcome, at = now() \
-         from (select p.operation_id, p.nth, \
-                      case when m.generation >= o.generation then 'done' \
-                           when m.id is null or m.heartbeat < now() - make_interval(secs => $2) then 'gone' end as outcome \
-               from ops.operation_results p \
-               join ops.operations o on o.id = p.operation_id \
-               left join ops.members m on m.id = p.member \
-               where p.operation_id = any($1) and p.outcome = 'pending') judged \
-         where judged.operation_id = r.operation_id and judged.nth = r.nth and judged.outcome is not null",
-    )
-    .bind(&unfinished)
-    .bind(GONE_AFTER)
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query(
-        "update ops.operations o \
-         set progress = jsonb_build_object('members_total', c.total, 'members_done', c.done), \
-             state = case when c.pending = 0 then 'done' else o.state end, \
-             finished_at = case when c.pending = 0 then now() end \
-         from (select u.id, count(r.nth) as total, count(r.nth) filter (where r.outcome = 'done') as done, \
-                      count(r.nth) filter (where r.outcome = 'pending') as pending \
-               from unnest($1) u(id) left join ops.operation_results r on r.operation_id = u.id group by u.id) c \
-         where o.id = c.id",
-    )
-    .bind(&unfinished)
-    .execute(&mut *tx)
-    .await?;
-    tx.commit().await
 }
 
 #[derive(sqlx::FromRow)]

@@ -142,7 +142,7 @@ async fn reset(
         plan: &plan,
     };
     match resets::order(&state.database.pool(), &order).await? {
-        Ordered::Accepted(id) => accepted::answer(&state, id, wait).await,
+        Ordered::Accepted(operation) => Ok(accepted::answer(&state, *operation, wait).await),
         Ordered::Refused { under_way } => Err(Problem::reset_under_way(under_way)),
     }
 }

@@ -125,11 +125,9 @@ async fn cancel(
     if !held.kind.is_cancellable() {
         return Err(Problem::not_cancellable(id, held.kind.name()));
     }
-    let mut tx = pool.begin().await?;
-    if !lease::cancel(&mut tx, state.layer, id, &actor.0).await? {
+    let Some(cancelled) = lease::cancel(&pool, state.layer, id, &actor.0).await? else {
         let held = operations::get(&pool, state.layer, id).await?;
         return Err(Problem::operation_finished(id, held.map_or("done", |held| held.state.name())));
-    }
-    tx.commit().await?;
-    accepted::answer(&state, id, wait).await
+    };
+    Ok(accepted::answer(&state, cancelled, wait).await)
 }

@@ -156,8 +156,8 @@ pub(super) async fn many(
         request: asked,
         progress: Progress::before(count),
     };
-    let id = lease::order(&pool, new).await?;
-    accepted::answer(&state, id, wait).await
+    let operation = lease::order(&pool, new).await?;
+    Ok(accepted::answer(&state, operation, wait).await)
 }
 
 /// Replay one dead letter
@@ -196,6 +196,6 @@ pub(super) async fn one(
         request: asked,
         progress: Progress::before(1),
     };
-    let id = lease::order(&pool, new).await?;
-    accepted::answer(&state, id, wait).await
+    let operation = lease::order(&pool, new).await?;
+    Ok(accepted::answer(&state, operation, wait).await)
 }
