@@ -4,12 +4,16 @@
 
 use std::time::Duration;
 
-use ordervault_demo::stage::{OPS_TOKEN, Service, Stage};
+use ordervault_demo::orders::Produced;
+use ordervault_demo::stage::{OPS_TOKEN, Service, Stage, until};
 use reqwest::Client;
 use serde_json::{Value, json};
 use sqlx::Executor as _;
+use tokio::task::JoinSet;
 
 const LAYER: &str = "cdm";
+/// Far more than the connections that one replica has.
+const CLIENTS: usize = 40;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn scene(name: &str) -> (Stage, Service) {
@@ -52,6 +56,45 @@ async fn an_operation_that_is_recorded_and_cannot_be_read_again_is_still_answere
     for field in ["id", "kind", "actor", "reason", "request", "created_at"] {
         assert_eq!(kept[field], told[field], "{field}");
     }
+    drop(service);
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_the_database_does_not_answer_are_told_to_come_again_and_hold_up_no_batch() {
+    let (stage, service) = scene("starved").await;
+    // What a list of operations is read from is out of reach, and nothing but requests asks for it.
+    let mut held = stage.pool.begin().await.unwrap();
+    held.execute("lock table ops.operation_results in access exclusive mode").await.unwrap();
+    let list = format!("{}/api/v1/operations", service.url);
+    let client = Client::new();
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let (client, list) = (client.clone(), list.clone());
+        clients.spawn(async move {
+            let answer = client.get(&list).send().await.unwrap();
+            let again = answer.headers().get("retry-after").cloned();
+            (answer.status().as_u16(), again, answer.json::<Value>().await.unwrap())
+        });
+    }
+    until("requests that wait", PATIENCE, async || {
+        let sql = "select count(*) from pg_locks where not granted and relation = 'ops.operation_results'::regclass";
+        let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&stage.pool).await?;
+        Ok((waiting > 0).then_some(()))
+    })
+    .await
+    .unwrap();
+    let bad = |_| Produced { key: None, partition: Some(0), payload: b"nonsense".to_vec() };
+    stage.produce(LAYER, (0..100).map(bad)).await.unwrap();
+    // A layer that shares its connections with them gets one when the server ends the first of them, after a minute.
+    stage.drained(LAYER, PATIENCE / 2).await.unwrap();
+    while let Some(ended) = clients.join_next().await {
+        let (status, again, problem) = ended.unwrap();
+        assert_eq!((status, &problem["code"]), (503, &json!("database_away")), "{problem}");
+        assert_eq!(again.unwrap(), "5");
+    }
+    held.rollback().await.unwrap();
+    assert_eq!(service.read("/api/v1/operations").await.unwrap()["items"], json!([]));
     drop(service);
     stage.tear_down().await.unwrap();
 }

@@ -35,9 +35,9 @@ use crate::waiting;
 
 const STARTUP: &str = "startup";
 
-/// Connections beside those of the batches: probe, waiting records, notifications, heartbeat, a job, and some for the
-/// API.
-const SPARE_CONNECTIONS: u32 = 8;
+/// Connections beside those of the batches: probe, waiting records, notifications, heartbeat, a job, a reset. The API has
+/// its own.
+const SPARE_CONNECTIONS: u32 = 6;
 
 /// A layer, ready to be run.
 pub struct Service<P> {
@@ -77,7 +77,7 @@ impl<P: Processor> Service<P> {
             topic: Arc::from(self.config.kafka.source_topic.as_str()),
             health: Arc::clone(&self.health),
             metrics: Arc::clone(&metrics),
-            database: database.clone(),
+            database: database.for_requests(),
             broker: broker.as_ref().ok().cloned(),
         };
         let routes = http::router(state, &self.config.api, self.api.clone());

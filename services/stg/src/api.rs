@@ -99,7 +99,7 @@ async fn republish_orders(
 ) -> Result<Response, Problem> {
     let selection = Selection { ids: request.ids, sent: request.sent };
     let pool = state.database.pool();
-    let count = u64::try_from(republish::count(&pool, selection).await?).unwrap_or_default();
+    let count = u64::try_from(state.database.ask(republish::count(&pool, selection)).await?).unwrap_or_default();
     if request.dry_run {
         return Ok(axum::Json(RepublishCount { dry_run: true, count }).into_response());
     }
@@ -113,6 +113,6 @@ async fn republish_orders(
         }),
         progress: Progress::before(count),
     };
-    let operation = lease::order(&pool, new).await?;
+    let operation = state.database.ask(lease::order(&pool, new)).await?;
     Ok(accepted::answer(&state, operation, wait).await)
 }

@@ -47,7 +47,7 @@ impl WaitFor {
 
 /// The operation, once it is finished or the wait is over.
 pub(crate) async fn operation(state: &State, id: Uuid, wait: WaitFor) -> Result<Operation, Problem> {
-    let known = operations::get(&state.database.pool(), state.layer, id).await?;
+    let known = state.database.ask(operations::get(&state.database.pool(), state.layer, id)).await?;
     let known = known.ok_or_else(|| Problem::operation_not_found(id))?;
     Ok(followed(state, known, wait).await)
 }
@@ -68,7 +68,7 @@ async fn followed(state: &State, mut known: Operation, wait: WaitFor) -> Operati
     while !known.state.is_finished() && Instant::now() < deadline {
         tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
         pause = LOOK_EVERY.min(pause * 2);
-        match operations::get(&state.database.pool(), state.layer, known.id).await {
+        match state.database.ask(operations::get(&state.database.pool(), state.layer, known.id)).await {
             Ok(Some(operation)) => known = operation,
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "an operation that is waited for could not be read"),

@@ -81,7 +81,8 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<axum::Json<OperationPage>, Problem> {
     let filter = Filter { kind: query.kind, state: query.state, before: query.cursor };
-    let mut items = operations::list(&state.database.pool(), state.layer, filter, query.limit.rows()).await?;
+    let mut items =
+        state.database.ask(operations::list(&state.database.pool(), state.layer, filter, query.limit.rows())).await?;
     let next_cursor = query.limit.cut(&mut items, |operation| operation.id);
     Ok(axum::Json(OperationPage { items, next_cursor }))
 }
@@ -118,15 +119,19 @@ async fn cancel(
     Query(wait): Query<WaitFor>,
 ) -> Result<Response, Problem> {
     let pool = state.database.pool();
-    let held = operations::get(&pool, state.layer, id).await?.ok_or_else(|| Problem::operation_not_found(id))?;
+    let held = state
+        .database
+        .ask(operations::get(&pool, state.layer, id))
+        .await?
+        .ok_or_else(|| Problem::operation_not_found(id))?;
     if held.state.is_finished() {
         return Err(Problem::operation_finished(id, held.state.name()));
     }
     if !held.kind.is_cancellable() {
         return Err(Problem::not_cancellable(id, held.kind.name()));
     }
-    let Some(cancelled) = lease::cancel(&pool, state.layer, id, &actor.0).await? else {
-        let held = operations::get(&pool, state.layer, id).await?;
+    let Some(cancelled) = state.database.ask(lease::cancel(&pool, state.layer, id, &actor.0)).await? else {
+        let held = state.database.ask(operations::get(&pool, state.layer, id)).await?;
         return Err(Problem::operation_finished(id, held.map_or("done", |held| held.state.name())));
     };
     Ok(accepted::answer(&state, cancelled, wait).await)
