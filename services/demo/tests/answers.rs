@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use ordervault_demo::orders::Produced;
-use ordervault_demo::stage::{OPS_TOKEN, Service, Stage, until};
+use ordervault_demo::stage::{OPERATOR, OPS_TOKEN, Service, Stage, until};
 use reqwest::Client;
 use serde_json::{Value, json};
 use sqlx::Executor as _;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 const LAYER: &str = "cdm";
 /// Far more than the connections that one replica has.
@@ -95,6 +97,40 @@ async fn requests_that_the_database_does_not_answer_are_told_to_come_again_and_h
     }
     held.rollback().await.unwrap();
     assert_eq!(service.read("/api/v1/operations").await.unwrap()["items"], json!([]));
+    drop(service);
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_operation_says_who_cancelled_it_when_and_why_and_the_first_word_stands() {
+    let (stage, service) = scene("cancelled").await;
+    // Nobody works on it: a job of another member's, whose lease lasts.
+    let id: Uuid = sqlx::query_scalar(
+        "insert into ops.operations (id, layer, kind, state, actor, request, runner, lease_until) values \
+         (gen_random_uuid(), $1, 'dead_letter_replay', 'running', 'alice', '{}', gen_random_uuid(), now() + interval '1 hour') \
+         returning id",
+    )
+    .bind(LAYER)
+    .fetch_one(&stage.pool)
+    .await
+    .unwrap();
+    let path = format!("/api/v1/operations/{id}/cancel");
+    for (body, code) in [(json!({"reson": "x"}), "unknown_field"), (json!({"reason": " "}), "invalid_field")] {
+        let (_, problem) = service.post(&path, &body).await.unwrap();
+        assert_eq!(problem["code"], code, "{problem}");
+    }
+    let (status, told) = service.post(&path, &json!({"reason": "the wrong day"})).await.unwrap();
+    assert_eq!(status, 202, "{told}");
+    let word =
+        |operation: &Value| ["cancelled_by", "cancel_reason", "cancelled_at"].map(|name| operation[name].clone());
+    let first = word(&told);
+    assert_eq!(first[..2], [json!(OPERATOR), json!("the wrong day")], "{told}");
+    let at: DateTime<Utc> = first[2].as_str().unwrap().parse().unwrap();
+    let held: DateTime<Utc> =
+        sqlx::query_scalar("select cancelled_at from ops.operations").fetch_one(&stage.pool).await.unwrap();
+    assert_eq!(at, held);
+    let (status, again) = service.post(&path, &json!({})).await.unwrap();
+    assert_eq!((status.as_u16(), word(&again)), (202, first));
     drop(service);
     stage.tear_down().await.unwrap();
 }

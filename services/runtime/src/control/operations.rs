@@ -113,6 +113,10 @@ pub struct Operation {
     pub error: Option<String>,
     /// Who cancelled it.
     pub cancelled_by: Option<String>,
+    /// When, UTC.
+    pub cancelled_at: Option<DateTime<Utc>>,
+    /// Why it was cancelled.
+    pub cancel_reason: Option<String>,
     /// When it was asked for, UTC.
     pub created_at: DateTime<Utc>,
     /// When it came to its end, UTC.
@@ -186,7 +190,8 @@ pub struct Filter {
 pub async fn list(pool: &PgPool, layer: &str, filter: Filter, most: i64) -> Result<Vec<Operation>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let rows: Vec<Row> = sqlx::query_as(
-        "select id, layer, kind, state, actor, reason, request, progress, error, cancelled_by, created_at, finished_at \
+        "select id, layer, kind, state, actor, reason, request, progress, error, cancelled_by, \
+                cancelled_at, cancel_reason, created_at, finished_at \
          from ops.operations \
          where layer = $1 and ($2::text is null or kind = $2) and ($3::text is null or state = $3) \
                and ($4::uuid is null or id < $4) \
@@ -215,7 +220,8 @@ pub async fn recorded(tx: &mut PgConnection, layer: &str, id: Uuid) -> Result<Op
 
 async fn find(connection: &mut PgConnection, layer: &str, id: Uuid) -> Result<Option<Operation>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
-        "select id, layer, kind, state, actor, reason, request, progress, error, cancelled_by, created_at, finished_at \
+        "select id, layer, kind, state, actor, reason, request, progress, error, cancelled_by, \
+                cancelled_at, cancel_reason, created_at, finished_at \
          from ops.operations where layer = $1 and id = $2",
     )
     .bind(layer)
@@ -262,6 +268,8 @@ struct Row {
     progress: Value,
     error: Option<String>,
     cancelled_by: Option<String>,
+    cancelled_at: Option<DateTime<Utc>>,
+    cancel_reason: Option<String>,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
 }
@@ -280,6 +288,8 @@ impl Row {
             results: Vec::new(),
             error: self.error,
             cancelled_by: self.cancelled_by,
+            cancelled_at: self.cancelled_at,
+            cancel_reason: self.cancel_reason,
             created_at: self.created_at,
             finished_at: self.finished_at,
         }

@@ -14,7 +14,8 @@ use super::State;
 use super::accepted::{self, Created, WaitFor};
 use super::access::Actor;
 use super::docs::{ChangeErrors, ReadErrors, tags};
-use super::extract::{Limit, Path, PathId, Query};
+use super::extract::{Json, Limit, Path, PathId, Query};
+use super::fields::Text;
 use super::problem::{Code, Problem};
 use crate::control::operations::{self, Filter, Kind, Operation};
 use crate::error_set;
@@ -58,6 +59,15 @@ pub struct ListQuery {
     limit: Limit,
     /// The `next_cursor` of the page before.
     cursor: Option<Uuid>,
+}
+
+/// A wish to cancel an operation.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelRequest {
+    /// Why.
+    #[schema(example = "the wrong day, ticket 4711")]
+    reason: Option<Text>,
 }
 
 /// A page of operations, the newest first.
@@ -106,10 +116,15 @@ async fn get(
 /// Cancel an operation
 ///
 /// A replay or a republication stops after the records that it has in hand; a reset leaves the partitions that it has
-/// not come to where they are. What is done stays done.
+/// not come to where they are. What is done stays done. Who cancelled it, when and why stands in the operation; of several
+/// who do, the first counts.
 #[utoipa::path(
     post, path = "/api/v1/operations/{id}/cancel", operation_id = "cancelOperation", tag = tags::OPERATIONS,
     params(("id" = Uuid, Path, description = "The operation's id."), WaitFor),
+    request_body(content = Option<CancelRequest>, examples(
+        ("a reason" = (summary = "With a reason", value = json!({"reason": "the wrong day, ticket 4711"}))),
+        ("nothing" = (summary = "Without one", value = json!({})))
+    )),
     responses(Created, CancelErrors)
 )]
 async fn cancel(
@@ -117,6 +132,7 @@ async fn cancel(
     actor: Actor,
     Path(OperationId(id)): Path<OperationId>,
     Query(wait): Query<WaitFor>,
+    Json(request): Json<CancelRequest>,
 ) -> Result<Response, Problem> {
     let pool = state.database.pool();
     let held = state
@@ -130,7 +146,8 @@ async fn cancel(
     if !held.kind.is_cancellable() {
         return Err(Problem::not_cancellable(id, held.kind.name()));
     }
-    let Some(cancelled) = state.database.ask(lease::cancel(&pool, state.layer, id, &actor.0)).await? else {
+    let reason = request.reason.as_ref().map(Text::as_str);
+    let Some(cancelled) = state.database.ask(lease::cancel(&pool, state.layer, id, &actor.0, reason)).await? else {
         let held = state.database.ask(operations::get(&pool, state.layer, id)).await?;
         return Err(Problem::operation_finished(id, held.map_or("done", |held| held.state.name())));
     };

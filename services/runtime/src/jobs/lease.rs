@@ -116,19 +116,28 @@ pub async fn finish(pool: &PgPool, job: &Job, member: Uuid, error: Option<&str>)
 }
 
 /// Asks that an operation be cancelled: whoever works on a job stops after its present portion. Returns it as it is then,
-/// if it was still under way.
-pub async fn cancel(pool: &PgPool, layer: &str, id: Uuid, actor: &str) -> Result<Option<Operation>, sqlx::Error> {
+/// if it was still under way. Of several who ask, the first is named.
+pub async fn cancel(
+    pool: &PgPool,
+    layer: &str,
+    id: Uuid,
+    actor: &str,
+    reason: Option<&str>,
+) -> Result<Option<Operation>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     // A job that nobody has begun ends at once, and so does what is no member's own.
     let asked = sqlx::query(
         "update ops.operations \
-         set cancelled_by = $3, state = case when runner is null then 'cancelled' else state end, \
+         set cancelled_by = coalesce(cancelled_by, $3), cancelled_at = coalesce(cancelled_at, now()), \
+             cancel_reason = case when cancelled_by is null then $4 else cancel_reason end, \
+             state = case when runner is null then 'cancelled' else state end, \
              finished_at = case when runner is null then now() end \
          where id = $2 and layer = $1 and state in ('accepted', 'running')",
     )
     .bind(layer)
     .bind(id)
     .bind(actor)
+    .bind(reason)
     .execute(&mut *tx)
     .await?;
     if asked.rows_affected() == 0 {
