@@ -21,12 +21,14 @@ mod operations;
 mod dead_letters;
 mod request_id;
 mod edge;
+mod serve;
 #[cfg(test)]
 mod tests;
 
 pub use access::Actor;
 pub use probes::Readiness;
 pub use problem::{Code, Problem};
+pub(crate) use serve::serve;
 
 use access::Access;
 
