@@ -16,7 +16,15 @@ use uuid::Uuid;
 const LAYER: &str = "cdm";
 /// Far more than the connections that one replica has.
 const CLIENTS: usize = 40;
+/// Those that it has for requests.
+const CONNECTIONS: i64 = 3;
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How many sessions wait for the table that the test holds.
+async fn waiting(stage: &Stage) -> i64 {
+    let sql = "select count(*) from pg_locks where not granted and relation = 'ops.operation_results'::regclass";
+    sqlx::query_scalar(sql).fetch_one(&stage.pool).await.unwrap()
+}
 
 async fn scene(name: &str) -> (Stage, Service) {
     let stage = Stage::build(name, 1).await.unwrap();
@@ -79,18 +87,12 @@ async fn requests_that_the_database_does_not_answer_are_told_to_come_again_and_h
             (answer.status().as_u16(), again, answer.json::<Value>().await.unwrap())
         });
     }
-    until("requests that wait", PATIENCE, async || {
-        let sql = "select count(*) from pg_locks where not granted and relation = 'ops.operation_results'::regclass";
-        let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&stage.pool).await?;
-        Ok((waiting > 0).then_some(()))
-    })
-    .await
-    .unwrap();
+    until("requests that wait", PATIENCE, async || Ok((waiting(&stage).await > 0).then_some(()))).await.unwrap();
     let bad = |_| Produced { key: None, partition: Some(0), payload: b"nonsense".to_vec() };
     stage.produce(LAYER, (0..100).map(bad)).await.unwrap();
-    // A layer that shares its connections with them gets one when the server ends the first of them, after a minute.
-    stage.drained(LAYER, PATIENCE / 2).await.unwrap();
+    stage.drained(LAYER, PATIENCE).await.unwrap();
     while let Some(ended) = clients.join_next().await {
+        assert!(waiting(&stage).await <= CONNECTIONS, "requests have taken connections of the layer's own");
         let (status, again, problem) = ended.unwrap();
         assert_eq!((status, &problem["code"]), (503, &json!("database_away")), "{problem}");
         assert_eq!(again.unwrap(), "5");
