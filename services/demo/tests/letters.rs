@@ -259,3 +259,38 @@ async fn a_letter_that_is_given_up_while_a_replay_has_it_in_hand_stays_given_up(
     drop(service);
     stage.tear_down().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_fits_few_of_many_rows_is_answered_from_an_index() {
+    let (stage, service) = scene("filters", 1).await;
+    let many = "insert into ops.dead_letters (id, layer, topic, partition, \"offset\", record_time, value, header_names, \
+                    header_values, code, message, status, first_seen) \
+                select gen_random_uuid(), 'cdm', 't', i % 3, i, now(), convert_to(repeat('x', 500), 'UTF8'), '{}', '{}', \
+                    'code ' || i % 3, 'm', 'open', now() - i * interval '1 s' from generate_series(1, 20000) i; \
+                insert into ops.operations (id, layer, kind, state, actor, request, finished_at) \
+                select gen_random_uuid(), 'cdm', 'pause', 'done', 'alice', '{}', now() from generate_series(1, 20000) i; \
+                vacuum analyze ops.dead_letters; vacuum analyze ops.operations";
+    for statement in many.split("; ") {
+        stage.pool.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+    }
+    let long_ago = "from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z";
+    for (path, index) in [
+        ("dead-letters?code=rare".to_owned(), "dead_letters_code"),
+        ("dead-letters?partition=99".to_owned(), "dead_letters_partition"),
+        (format!("dead-letters?{long_ago}"), "dead_letters_first_seen"),
+        ("dead-letters/summary".to_owned(), "dead_letters_summary"),
+        ("operations?kind=republish".to_owned(), "operations_kind"),
+    ] {
+        service.read(&format!("/api/v1/{path}")).await.unwrap();
+        until(index, PATIENCE, async || {
+            // The server counts a scan a moment after it.
+            let sql = "select idx_scan > 0 from pg_stat_user_indexes where schemaname = 'ops' and indexrelname = $1";
+            let used: bool = sqlx::query_scalar(sql).bind(index).fetch_one(&stage.pool).await?;
+            Ok(used.then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+    drop(service);
+    stage.tear_down().await.unwrap();
+}

@@ -1,13 +1,15 @@
-//! The pool, and migrations at start.
+//! The pools, and migrations at start.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::migrate::{Migration, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use tokio::time::Instant;
 
 use crate::config::PostgresConfig;
 use crate::fault::{Dependency, Fault, Outage, StoreError};
@@ -21,6 +23,21 @@ const SESSION_BOUNDS: &str = "set statement_timeout = '60s'; set idle_in_transac
      set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; \
      set client_min_messages = warning; set default_transaction_isolation = 'read committed'";
 
+/// On top of these, what is asked over HTTP is cheap or comes too late: nobody waits long for an answer. Each question is
+/// planned for the filters that it has.
+const REQUEST_BOUNDS: &str = "set statement_timeout = '10s'; set idle_in_transaction_session_timeout = '10s'; \
+     set plan_cache_mode = force_custom_plan";
+
+/// So many connections the requests over HTTP share, however many there are.
+pub const REQUEST_CONNECTIONS: u32 = 3;
+
+/// For how long a request waits for one of them.
+const REQUEST_TURN: Duration = Duration::from_secs(3);
+
+/// A question of a request takes no longer, with its wait for a connection. The server ends a statement before, so whoever
+/// has no answer by then has a connection that leads nowhere.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(12);
+
 static OPS_MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// An attempt that takes longer than this hangs on a connection that leads nowhere.
@@ -29,27 +46,35 @@ const ATTEMPT: Duration = Duration::from_mins(1);
 /// A pool is given up at most so often: the next server needs a moment, too.
 const RECONNECT_EVERY: Duration = Duration::from_secs(5);
 
-/// The pool, which is given up for a new one when its connections lead nowhere.
+/// The warehouse, by two pools: that of the layer's own work, and that of requests over HTTP, which cannot take a
+/// connection from it.
 #[derive(Clone, Debug)]
 pub struct Database {
-    options: PgConnectOptions,
-    connections: u32,
-    present: Arc<Mutex<(PgPool, Instant)>>,
+    work: Renewable,
+    requests: Renewable,
 }
 
 impl Database {
-    /// A pool that connects when it is first used.
+    /// Pools that connect when they are first used; `connections` are for the layer's own work.
     #[must_use]
     pub fn new(config: &PostgresConfig, layer: &'static str, connections: u32) -> Self {
         let options = config.connect_options(&format!("ordervault-{layer}"));
-        let present = Arc::new(Mutex::new((pool(&options, connections), Instant::now())));
-        Self { options, connections, present }
+        let work = Bounds { connections, turn: Duration::from_secs(10), session: &[SESSION_BOUNDS] };
+        let requests =
+            Bounds { connections: REQUEST_CONNECTIONS, turn: REQUEST_TURN, session: &[SESSION_BOUNDS, REQUEST_BOUNDS] };
+        Self { work: Renewable::new(options.clone(), work), requests: Renewable::new(options, requests) }
     }
 
-    /// The present pool.
+    /// The present pool of the layer's own work.
     #[must_use]
     pub fn pool(&self) -> PgPool {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+        self.work.pool()
+    }
+
+    /// The warehouse as handlers of requests ask it.
+    #[must_use]
+    pub fn for_requests(&self) -> Requests {
+        Requests(self.requests.clone())
     }
 
     /// Does the work, or gives it up where it hangs: a server may die without its connections being closed.
@@ -73,22 +98,84 @@ impl Database {
     /// Lets go of every connection: after a failover they lead to the old server, and new ones to the new. One that hangs
     /// would keep its place in its pool for as long as the network lets it, so the pool goes with it.
     pub fn reconnect(&self) {
+        self.work.renew();
+        self.requests.renew();
+    }
+}
+
+/// The warehouse as handlers of requests ask it: over few connections, each question within bounds.
+#[derive(Clone, Debug)]
+pub struct Requests(Renewable);
+
+impl Requests {
+    /// Their present pool; what is asked of it goes through [`Requests::ask`].
+    #[must_use]
+    pub fn pool(&self) -> PgPool {
+        self.0.pool()
+    }
+
+    /// Waits for an answer for as long as a request may.
+    pub async fn ask<T>(&self, question: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+        let Ok(answer) = tokio::time::timeout(REQUEST_PATIENCE, question).await else {
+            self.0.renew();
+            return Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+        };
+        answer
+    }
+}
+
+/// What a pool is bounded by.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    connections: u32,
+    /// For how long a connection is waited for.
+    turn: Duration,
+    /// What each session begins with.
+    session: &'static [&'static str],
+}
+
+/// A pool that can be given up for a new one.
+#[derive(Clone, Debug)]
+struct Renewable {
+    options: PgConnectOptions,
+    bounds: Bounds,
+    present: Arc<Mutex<(PgPool, Instant)>>,
+}
+
+impl Renewable {
+    fn new(options: PgConnectOptions, bounds: Bounds) -> Self {
+        let present = Arc::new(Mutex::new((pool(&options, bounds), Instant::now())));
+        Self { options, bounds, present }
+    }
+
+    fn pool(&self) -> PgPool {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    fn renew(&self) {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         if present.1.elapsed() < RECONNECT_EVERY {
             return;
         }
-        let (old, _) = std::mem::replace(&mut *present, (pool(&self.options, self.connections), Instant::now()));
+        let (old, _) = std::mem::replace(&mut *present, (pool(&self.options, self.bounds), Instant::now()));
         tokio::spawn(async move { old.close().await });
     }
 }
 
-fn pool(options: &PgConnectOptions, connections: u32) -> PgPool {
+fn pool(options: &PgConnectOptions, bounds: Bounds) -> PgPool {
     PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(10))
+        .max_connections(bounds.connections)
+        .acquire_timeout(bounds.turn)
         .test_before_acquire(false)
-        .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION_BOUNDS).await.map(|_| ()) }))
+        .after_connect(move |connection, _| Box::pin(begin_session(connection, bounds.session)))
         .connect_lazy_with(options.clone())
+}
+
+async fn begin_session(connection: &mut PgConnection, statements: &[&'static str]) -> Result<(), sqlx::Error> {
+    for statement in statements {
+        connection.execute(*statement).await?;
+    }
+    Ok(())
 }
 
 /// Brings `ops` and the layer's own schema up to date. Additive, and safe to run by several replicas at once.
@@ -148,4 +235,40 @@ async fn is_up_to_date(connection: &mut PgConnection, migrations: &Migrator, tab
     let done: Vec<(i64, Vec<u8>)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
     let is_done = |one: &Migration| done.iter().any(|(version, sum)| *version == one.version && **sum == *one.checksum);
     Ok(migrations.iter().all(is_done))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::{RuntimeConfig, Settings, Topics};
+
+    fn database() -> Database {
+        let variables = ["KAFKA_HOST", "PG_WAREHOUSE_HOST", "PG_WAREHOUSE_DBNAME", "PG_WAREHOUSE_USER"];
+        let variables: BTreeMap<_, _> = variables.map(|name| (name.to_owned(), "x".to_owned())).into();
+        let topics = Topics { group: "g", source: "s", destination: None };
+        Database::new(&RuntimeConfig::read(&mut Settings::of(variables), topics).unwrap().postgres, "cdm", 1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_without_an_answer_is_given_up_and_the_requests_connections_with_it() {
+        let database = database();
+        let (work, requests) = (database.pool(), database.for_requests());
+        let before = requests.pool();
+        let begun = Instant::now();
+        let answer = requests.ask(std::future::pending::<Result<(), sqlx::Error>>()).await;
+        assert!(
+            matches!(&answer, Err(sqlx::Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut),
+            "{answer:?}"
+        );
+        assert_eq!(begun.elapsed(), REQUEST_PATIENCE);
+        before.close_event().await;
+        assert!(!requests.pool().is_closed());
+        assert!(!work.is_closed(), "the layer's own work went with it");
+        tokio::time::advance(RECONNECT_EVERY).await;
+        let after = requests.pool();
+        database.reconnect();
+        tokio::join!(work.close_event(), after.close_event());
+    }
 }

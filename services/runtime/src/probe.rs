@@ -11,6 +11,7 @@ use crate::dead_letter;
 use crate::fault::Dependency;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::offsets::Standing;
 use crate::processor::Processor;
 use crate::road::Road;
 
@@ -97,11 +98,60 @@ fn look_at_kafka(broker: &Broker, destination_topic: Option<&str>, metrics: &Met
     if let Some(topic) = destination_topic {
         broker.partitions_of(topic)?;
     }
-    let committed = broker.committed(&partitions)?;
-    for (partition, watermarks) in broker.watermarks(&partitions)? {
-        let next = committed.get(&partition).map_or(watermarks.low, |committed| committed.offset);
-        let lag = (watermarks.high - next).max(0);
-        metrics.lag_records.with_label_values(&[&partition.to_string()]).set(lag);
+    let mut silent = Ok(());
+    for (partition, standing) in Standing::ask(broker, &partitions, None)? {
+        match standing {
+            Ok(standing) => metrics.lag_records.with_label_values(&[&partition.to_string()]).set(standing.lag()),
+            // Its lag stays what it was last known to be, and the others' go on.
+            Err(error) => silent = silent.and(Err(error)),
+        }
     }
-    Ok(())
+    silent
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+    use super::*;
+    use crate::config::{RuntimeConfig, Settings, Topics};
+    use crate::consumer::list_of;
+
+    #[test]
+    fn the_lag_of_a_partition_goes_on_where_another_has_no_leader_and_is_all_there_is_after_a_commit_beyond_the_end() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 2, 1).unwrap();
+        let (host, topics) = (cluster.bootstrap_servers(), Topics { group: "g", source: "orders", destination: None });
+        let variables = [("KAFKA_HOST", &*host), ("PG_WAREHOUSE_HOST", "x"), ("PG_WAREHOUSE_DBNAME", "x")];
+        let variables = variables.into_iter().chain([("PG_WAREHOUSE_USER", "x")]);
+        let variables: BTreeMap<_, _> = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let config = RuntimeConfig::read(&mut Settings::of(variables), topics).unwrap().kafka;
+        let producer: BaseProducer = config.client().create().unwrap();
+        let produce = |partition| {
+            producer.send(BaseRecord::<(), [u8]>::to("orders").payload(b"x").partition(partition)).unwrap();
+            producer.flush(Duration::from_secs(10)).unwrap();
+        };
+        produce(0);
+        produce(1);
+        let (broker, metrics) = (Broker::new(&config).unwrap(), Metrics::new("cdm"));
+        let lag = |partition: i32| metrics.lag_records.with_label_values(&[&partition.to_string()]).get();
+        look_at_kafka(&broker, None, &metrics).unwrap();
+        assert_eq!((lag(0), lag(1)), (1, 1));
+
+        cluster.partition_leader("orders", 1, None).unwrap();
+        produce(0);
+        let said = look_at_kafka(&broker, None, &metrics).unwrap_err().to_string();
+        assert_eq!(said, "partition 1 has no leader");
+        assert_eq!((lag(0), lag(1)), (2, 1));
+
+        let mut member = config.client();
+        let member: BaseConsumer = member.set("group.id", "g").create().unwrap();
+        member.commit(&list_of("orders", [(0, Some(99))]), CommitMode::Sync).unwrap();
+        look_at_kafka(&broker, None, &metrics).unwrap_err();
+        assert_eq!(lag(0), 2, "the layer goes on with the first record that is there");
+    }
 }

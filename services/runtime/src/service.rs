@@ -1,7 +1,6 @@
 //! One service: the consumer loop beside the HTTP server, from start to the end of the last batch.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,9 +35,9 @@ use crate::waiting;
 
 const STARTUP: &str = "startup";
 
-/// Connections beside those of the batches: probe, waiting records, notifications, heartbeat, two for a job of each kind,
-/// and some for the API.
-const SPARE_CONNECTIONS: u32 = 12;
+/// Connections beside those of the batches: probe, count of dead letters, waiting records, notifications, heartbeat, a reset,
+/// and two for a job of each kind. The API has its own.
+const SPARE_CONNECTIONS: u32 = 10;
 
 /// A layer, ready to be run.
 pub struct Service<P> {
@@ -78,22 +77,17 @@ impl<P: Processor> Service<P> {
             topic: Arc::from(self.config.kafka.source_topic.as_str()),
             health: Arc::clone(&self.health),
             metrics: Arc::clone(&metrics),
-            database: database.clone(),
+            database: database.for_requests(),
             broker: broker.as_ref().ok().cloned(),
         };
         let routes = http::router(state, &self.config.api, self.api.clone());
-        let server = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>());
-        let server = server.with_graceful_shutdown(shutdown.clone().cancelled_owned());
-        let server = tokio::spawn(server.into_future());
+        let server = tokio::spawn(http::serve(listener, routes, shutdown.clone()));
 
         let worked = self.work(database, broker, metrics, shutdown.clone()).await;
 
         // A client that keeps its connection open must not keep the service from its end.
-        let ended = match tokio::time::timeout(Duration::from_secs(1), server).await {
-            Ok(Ok(ended)) => ended,
-            Ok(Err(_)) | Err(_) => Ok(()),
-        };
-        worked.and(ended)
+        let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
+        worked
     }
 
     async fn work(

@@ -60,7 +60,7 @@ pub struct RepublishRequest {
 pub struct RepublishCount {
     /// Always true: nothing was done.
     dry_run: bool,
-    /// How many fit; `limit` says how many of them are sent at the most. Of a table that cannot be counted within 30 s the
+    /// How many fit; `limit` says how many of them are sent at the most. Of a table that cannot be counted within 5 s the
     /// database's estimate.
     count: u64,
 }
@@ -100,7 +100,7 @@ async fn republish_orders(
 ) -> Result<Response, Problem> {
     let selection = Selection { ids: request.ids, sent: request.sent };
     let pool = state.database.pool();
-    let count = republish::count(&pool, selection).await?;
+    let count = state.database.ask(republish::count(&pool, selection)).await?;
     if request.dry_run {
         return Ok(axum::Json(RepublishCount { dry_run: true, count }).into_response());
     }
@@ -114,6 +114,6 @@ async fn republish_orders(
         }),
         progress: Progress::before(count),
     };
-    let id = lease::order(&pool, new).await?;
-    accepted::answer(&state, id, wait).await
+    let operation = state.database.ask(lease::order(&pool, new)).await?;
+    Ok(accepted::answer(&state, operation, wait).await)
 }

@@ -65,8 +65,8 @@ const TIMES_FIT: &str = "($3::timestamp is null or sent_dttm >= $3) and ($4::tim
 /// Orders that are looked at for one portion. No index knows the times, and those that fit may lie far apart.
 const REACH: i64 = 10_000;
 
-/// An answer is waited for a little longer than a minute; a table may be too large to be counted by then.
-const COUNT_WITHIN: &str = "set local statement_timeout = '30s'";
+/// A request has about twice as long to be answered; a table may be too large to be counted by then.
+const COUNT_WITHIN: &str = "set local statement_timeout = '5s'";
 /// How the server says that it took longer.
 const CANCELLED: &str = "57014";
 

@@ -13,15 +13,22 @@ use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 mod deadline;
 mod empty_group;
 mod first_times;
+mod leaders;
 
 use deadline::Deadline;
 
 use crate::config::KafkaConfig;
 use crate::consumer::list_of;
+
+/// So many of those who ask are answered at once.
+const AT_ONCE: usize = 4;
+/// For how long the others wait for their turn.
+const TURN_WITHIN: Duration = Duration::from_secs(12);
 
 /// Why a question has no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -29,6 +36,9 @@ pub enum BrokerError {
     /// The topic is not there, or has no partitions yet.
     #[error("the topic {0} is not there")]
     NoTopic(String),
+    /// The partition has no leader at this moment, or the topic has no such partition.
+    #[error("partition {0} has no leader")]
+    NoLeader(i32),
     /// A commit from outside the group is refused while the group has members: only they may commit.
     #[error("the group {0} has members, and takes offsets from nobody else")]
     GroupHasMembers(String),
@@ -38,6 +48,9 @@ pub enum BrokerError {
     /// No answer came within 3 s.
     #[error("no answer within 3 s")]
     TimedOut,
+    /// Too many were asking at the same time.
+    #[error("too many ask at the same time")]
+    Busy,
     /// The thread that asked has fallen, or was ended with the program.
     #[error("the question came to no end: {0}")]
     Fallen(String),
@@ -61,17 +74,21 @@ pub struct Watermarks {
     pub high: i64,
 }
 
+/// What each of several partitions has for an answer, or why it has none.
+pub type ByPartition<T> = BTreeMap<i32, Result<T, BrokerError>>;
+
 /// A client for questions about the group and its source topic. Every question blocks for 3 s at the most;
 /// [`Broker::ask`] asks from asynchronous code.
 pub struct Broker {
     config: KafkaConfig,
     client: BaseConsumer,
+    turns: Semaphore,
 }
 
 impl Broker {
     /// A client of its own; no connection is waited for.
     pub fn new(config: &KafkaConfig) -> Result<Self, BrokerError> {
-        Ok(Self { client: outsider(config).create()?, config: config.clone() })
+        Ok(Self { client: outsider(config).create()?, config: config.clone(), turns: Semaphore::new(AT_ONCE) })
     }
 
     /// The topic that the questions are about.
@@ -84,6 +101,16 @@ impl Broker {
     #[must_use]
     pub fn group(&self) -> &str {
         &self.config.group
+    }
+
+    /// Waits for the turn of somebody who has several questions, some of which take a client of their own: few are
+    /// answered at once, and the others wait, but not for ever. It lasts until it is dropped.
+    pub async fn turn(&self) -> Result<SemaphorePermit<'_>, BrokerError> {
+        match tokio::time::timeout(TURN_WITHIN, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            // They are never closed.
+            Ok(Err(_)) | Err(_) => Err(BrokerError::Busy),
+        }
     }
 
     /// Asks on a thread that may block.
@@ -113,41 +140,47 @@ impl Broker {
     }
 
     /// What the group has committed, for those of the partitions that have a commit.
-    pub fn committed(&self, partitions: &[i32]) -> Result<BTreeMap<i32, Committed>, BrokerError> {
+    pub fn committed(&self, partitions: &[i32]) -> Result<ByPartition<Committed>, BrokerError> {
         let deadline = Deadline::begun();
         let list = list_of(self.topic(), partitions.iter().map(|id| (*id, None)));
         let list = deadline.wait_for_coordinator(|left| self.client.committed_offsets(list.clone(), left));
         let list = self.heard(list)?;
         let mut committed = BTreeMap::new();
         for element in list.elements() {
-            element.error()?;
-            if let Offset::Offset(offset) = element.offset() {
-                committed.insert(element.partition(), Committed { offset, metadata: metadata_of(&element) });
-            }
+            let answer = match (element.error(), element.offset()) {
+                (Err(error), _) => Err(error.into()),
+                (Ok(()), Offset::Offset(offset)) => Ok(Committed { offset, metadata: metadata_of(&element) }),
+                (Ok(()), _) => continue,
+            };
+            committed.insert(element.partition(), answer);
         }
         Ok(committed)
     }
 
     /// Where the partitions begin and end, asked from their leaders at this moment. A commit that was known before is
     /// never beyond the end, but where the broker has lost records.
-    pub fn watermarks(&self, partitions: &[i32]) -> Result<BTreeMap<i32, Watermarks>, BrokerError> {
+    pub fn watermarks(&self, partitions: &[i32]) -> Result<ByPartition<Watermarks>, BrokerError> {
         let deadline = Deadline::begun();
-        let lows = self.list_offsets(partitions, Offset::Beginning, deadline)?;
-        let highs = self.list_offsets(partitions, Offset::End, deadline)?;
-        let watermarks = |(id, high): (i32, i64)| {
-            let low = lows.get(&id).copied().unwrap_or(high);
-            (id, Watermarks { low, high: high.max(low) })
-        };
-        Ok(highs.into_iter().map(watermarks).collect())
+        self.ask_leaders(partitions, deadline, |led| {
+            let mut lows = self.list_offsets(led, Offset::Beginning, deadline)?;
+            let highs = self.list_offsets(led, Offset::End, deadline)?;
+            let mut watermarks = |id: i32, high: Result<i64, BrokerError>| {
+                let high = high?;
+                let low = lows.remove(&id).transpose()?.unwrap_or(high);
+                Ok(Watermarks { low, high: high.max(low) })
+            };
+            Ok(highs.into_iter().map(|(id, high)| (id, watermarks(id, high))).collect())
+        })
     }
 
     /// The first offset at or after a time, for those of the partitions that have one.
-    pub fn first_offsets_at(&self, partitions: &[i32], time: DateTime<Utc>) -> Result<BTreeMap<i32, i64>, BrokerError> {
+    pub fn first_offsets_at(&self, partitions: &[i32], time: DateTime<Utc>) -> Result<ByPartition<i64>, BrokerError> {
         // Kafka counts in milliseconds, and what is less than one lies before the next. Below 0 are no times: the
         // protocol gives those numbers meanings of their own, the end of the partition among them.
         let begun = i64::from(!time.timestamp_subsec_nanos().is_multiple_of(1_000_000));
         let millis = time.timestamp_millis().saturating_add(begun).max(0);
-        self.list_offsets(partitions, Offset::Offset(millis), Deadline::begun())
+        let deadline = Deadline::begun();
+        self.ask_leaders(partitions, deadline, |led| self.list_offsets(led, Offset::Offset(millis), deadline))
     }
 
     /// When the first record at or after an offset entered Kafka, for those of the partitions that have such a record
@@ -163,30 +196,6 @@ impl Broker {
     /// [`BrokerError::GroupHasMembers`]. After [`BrokerError::TimedOut`] it may still be taken, within some seconds.
     pub fn commit_for_empty_group(&self, partition: i32, offset: i64, metadata: &str) -> Result<(), BrokerError> {
         empty_group::commit(&self.config, (partition, offset, metadata), Deadline::begun())
-    }
-
-    /// One request to each leader: `at` is a time in milliseconds, or one of the ends.
-    fn list_offsets(
-        &self,
-        partitions: &[i32],
-        at: Offset,
-        deadline: Deadline,
-    ) -> Result<BTreeMap<i32, i64>, BrokerError> {
-        // The client takes an empty list for a mistake.
-        if partitions.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let mut list = list_of(self.topic(), partitions.iter().map(|id| (*id, None)));
-        list.set_all_offsets(at)?;
-        let list = self.heard(self.client.offsets_for_times(list, deadline.left()))?;
-        let mut offsets = BTreeMap::new();
-        for element in list.elements() {
-            element.error()?;
-            if let Offset::Offset(offset) = element.offset() {
-                offsets.insert(element.partition(), offset);
-            }
-        }
-        Ok(offsets)
     }
 
     /// What else the client has to say is said by the consumer's own; unheard it would pile up.

@@ -6,7 +6,7 @@
 pub mod pauses;
 pub mod members;
 pub mod operations;
-pub mod settling;
+mod settling;
 pub mod resets;
 pub mod steering;
 pub mod heartbeat;

@@ -113,6 +113,10 @@ pub struct Operation {
     pub error: Option<String>,
     /// Who cancelled it.
     pub cancelled_by: Option<String>,
+    /// When, UTC.
+    pub cancelled_at: Option<DateTime<Utc>>,
+    /// Why it was cancelled.
+    pub cancel_reason: Option<String>,
     /// When it was asked for, UTC.
     pub created_at: DateTime<Utc>,
     /// When it came to its end, UTC.
@@ -152,7 +156,7 @@ pub struct NewOperation<'a> {
     pub progress: Value,
 }
 
-/// Records an operation as accepted; returns its id.
+/// Records an operation as accepted; returns its id. [`recorded`] reads it before the transaction ends.
 pub async fn insert(tx: &mut PgConnection, new: NewOperation<'_>) -> Result<Uuid, sqlx::Error> {
     let id = Uuid::now_v7();
     sqlx::query(
@@ -184,8 +188,10 @@ pub struct Filter {
 
 /// A layer's operations, newest first.
 pub async fn list(pool: &PgPool, layer: &str, filter: Filter, most: i64) -> Result<Vec<Operation>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
     let rows: Vec<Row> = sqlx::query_as(
-        "select id, layer, kind, state, actor, reason, request, progress, error, cancelled_by, created_at, finished_at \
+        "select id, layer, kind, state, actor, reason, request, progress, error, cancelled_by, \
+                cancelled_at, cancel_reason, created_at, finished_at \
          from ops.operations \
          where layer = $1 and ($2::text is null or kind = $2) and ($3::text is null or state = $3) \
                and ($4::uuid is null or id < $4) \
@@ -196,32 +202,43 @@ pub async fn list(pool: &PgPool, layer: &str, filter: Filter, most: i64) -> Resu
     .bind(filter.state)
     .bind(filter.before)
     .bind(most)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
-    with_outcomes(pool, rows).await
+    with_outcomes(&mut connection, rows).await
 }
 
 /// One operation of a layer.
 pub async fn get(pool: &PgPool, layer: &str, id: Uuid) -> Result<Option<Operation>, sqlx::Error> {
+    find(&mut *pool.acquire().await?, layer, id).await
+}
+
+/// An operation as its transaction is about to leave it: what whoever asked for it can be told once it is committed,
+/// whether or not it can be read again.
+pub async fn recorded(tx: &mut PgConnection, layer: &str, id: Uuid) -> Result<Operation, sqlx::Error> {
+    find(tx, layer, id).await?.ok_or(sqlx::Error::RowNotFound)
+}
+
+async fn find(connection: &mut PgConnection, layer: &str, id: Uuid) -> Result<Option<Operation>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
-        "select id, layer, kind, state, actor, reason, request, progress, error, cancelled_by, created_at, finished_at \
+        "select id, layer, kind, state, actor, reason, request, progress, error, cancelled_by, \
+                cancelled_at, cancel_reason, created_at, finished_at \
          from ops.operations where layer = $1 and id = $2",
     )
     .bind(layer)
     .bind(id)
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
-    Ok(with_outcomes(pool, rows).await?.pop())
+    Ok(with_outcomes(connection, rows).await?.pop())
 }
 
-async fn with_outcomes(pool: &PgPool, rows: Vec<Row>) -> Result<Vec<Operation>, sqlx::Error> {
+async fn with_outcomes(connection: &mut PgConnection, rows: Vec<Row>) -> Result<Vec<Operation>, sqlx::Error> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let outcomes: Vec<OutcomeRow> = sqlx::query_as(
         r#"select operation_id, member, partition, outcome, "offset", at from ops.operation_results
            where operation_id = any($1) order by operation_id, nth"#,
     )
     .bind(ids)
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let mut operations: Vec<Operation> = rows.into_iter().map(Row::operation).collect();
     for row in outcomes {
@@ -251,6 +268,8 @@ struct Row {
     progress: Value,
     error: Option<String>,
     cancelled_by: Option<String>,
+    cancelled_at: Option<DateTime<Utc>>,
+    cancel_reason: Option<String>,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
 }
@@ -269,6 +288,8 @@ impl Row {
             results: Vec::new(),
             error: self.error,
             cancelled_by: self.cancelled_by,
+            cancelled_at: self.cancelled_at,
+            cancel_reason: self.cancel_reason,
             created_at: self.created_at,
             finished_at: self.finished_at,
         }

@@ -6,9 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnection, PgPool};
-use uuid::Uuid;
 
-use super::operations::{self, Kind, NewOperation};
+use super::operations::{self, Kind, NewOperation, Operation};
 use super::{FORGOTTEN_AFTER, ITSELF, notify};
 use crate::desired_state::{DesiredState, Pause, PauseKind};
 
@@ -45,8 +44,8 @@ pub struct PauseOrder<'a> {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// Pauses the layer; returns the operation. Pausing a paused layer brings its reason up to date.
-pub async fn pause(pool: &PgPool, order: &PauseOrder<'_>) -> Result<Uuid, sqlx::Error> {
+/// Pauses the layer; returns the operation as it is recorded. Pausing a paused layer brings its reason up to date.
+pub async fn pause(pool: &PgPool, order: &PauseOrder<'_>) -> Result<Operation, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let generation = next_generation(&mut tx, order.layer).await?;
     sqlx::query(
@@ -64,20 +63,20 @@ pub async fn pause(pool: &PgPool, order: &PauseOrder<'_>) -> Result<Uuid, sqlx::
     .await?;
     let request = json!({"reason": order.reason, "until": order.until});
     let change = Change { kind: Kind::Pause, actor: order.actor, reason: Some(order.reason), request, generation };
-    let id = record(&mut tx, order.layer, change).await?;
+    let operation = record(&mut tx, order.layer, change).await?;
     tx.commit().await?;
-    Ok(id)
+    Ok(operation)
 }
 
-/// Has the layer run again, whatever it was paused for; returns the operation.
-pub async fn resume(pool: &PgPool, layer: &str, actor: &str, reason: Option<&str>) -> Result<Uuid, sqlx::Error> {
+/// Has the layer run again, whatever it was paused for; returns the operation as it is recorded.
+pub async fn resume(pool: &PgPool, layer: &str, actor: &str, reason: Option<&str>) -> Result<Operation, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let generation = next_generation(&mut tx, layer).await?;
     sqlx::query("delete from ops.pauses where layer = $1").bind(layer).execute(&mut *tx).await?;
     let change = Change { kind: Kind::Resume, actor, reason, request: json!({"reason": reason}), generation };
-    let id = record(&mut tx, layer, change).await?;
+    let operation = record(&mut tx, layer, change).await?;
     tx.commit().await?;
-    Ok(id)
+    Ok(operation)
 }
 
 /// Removes pauses whose time is up, and records that as the service's own resume.
@@ -127,7 +126,7 @@ async fn next_generation(tx: &mut PgConnection, layer: &str) -> Result<i64, sqlx
 
 /// The operation, with every member as one who has still to do it: also those that have lately fallen silent, who may
 /// do so because PostgreSQL was away, and still work.
-async fn record(tx: &mut PgConnection, layer: &str, change: Change<'_>) -> Result<Uuid, sqlx::Error> {
+async fn record(tx: &mut PgConnection, layer: &str, change: Change<'_>) -> Result<Operation, sqlx::Error> {
     let Change { kind, actor, reason, request, generation } = change;
     let operation = NewOperation { layer, kind, actor, reason, request, progress: json!({}) };
     let id = operations::insert(tx, operation).await?;
@@ -147,7 +146,7 @@ async fn record(tx: &mut PgConnection, layer: &str, change: Change<'_>) -> Resul
     .execute(&mut *tx)
     .await?;
     notify(tx, layer).await?;
-    Ok(id)
+    operations::recorded(tx, layer, id).await
 }
 
 #[derive(sqlx::FromRow)]

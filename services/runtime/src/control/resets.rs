@@ -9,7 +9,7 @@ use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
 use super::notify;
-use super::operations::{self, Kind, NewOperation};
+use super::operations::{self, Kind, NewOperation, Operation};
 use crate::offsets::Plan;
 
 /// A partition that a reset has still to take to its target.
@@ -39,10 +39,10 @@ pub struct ResetOrder<'a> {
 }
 
 /// What became of an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Ordered {
-    /// It is under way.
-    Accepted(Uuid),
+    /// It is under way, as this operation.
+    Accepted(Box<Operation>),
     /// Another one is.
     Refused {
         /// That other one.
@@ -90,8 +90,9 @@ pub async fn order(pool: &PgPool, order: &ResetOrder<'_>) -> Result<Ordered, sql
     .execute(&mut *tx)
     .await?;
     notify(&mut tx, order.layer).await?;
+    let operation = operations::recorded(&mut tx, order.layer, id).await?;
     tx.commit().await?;
-    Ok(Ordered::Accepted(id))
+    Ok(Ordered::Accepted(Box::new(operation)))
 }
 
 /// What the reset that is under way has still to do.

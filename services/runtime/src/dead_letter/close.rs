@@ -5,13 +5,13 @@ use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
 use super::browse::LetterStatus;
-use crate::control::operations::{self, Kind, NewOperation};
+use crate::control::operations::{self, Kind, NewOperation, Operation};
 
 /// What became of the wish to discard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Discarded {
     /// It is recorded as this operation.
-    Done(Uuid),
+    Done(Box<Operation>),
     /// It is resolved or discarded already.
     Closed(LetterStatus),
     /// There is none with this id.
@@ -55,11 +55,12 @@ pub async fn discard(
         request: json!({"dead_letter": id, "reason": reason}),
         progress: json!({}),
     };
-    let operation = operations::insert(&mut tx, new).await?;
+    let recorded = operations::insert(&mut tx, new).await?;
     sqlx::query("update ops.operations set state = 'done', finished_at = now() where id = $1")
-        .bind(operation)
+        .bind(recorded)
         .execute(&mut *tx)
         .await?;
+    let operation = operations::recorded(&mut tx, layer, recorded).await?;
     tx.commit().await?;
-    Ok(Discarded::Done(operation))
+    Ok(Discarded::Done(Box::new(operation)))
 }

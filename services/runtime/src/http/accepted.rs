@@ -21,10 +21,12 @@ use super::extract::Wait;
 use super::problem::Problem;
 use crate::control::operations::{self, Operation};
 
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// What is done soon is seen soon, and what takes long is not asked for as often.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How long to wait for an operation.
-#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct WaitFor {
@@ -32,27 +34,47 @@ pub struct WaitFor {
     #[serde(default)]
     #[param(inline)]
     pub wait: Wait,
+    /// The query is read when the request arrives, so that what is done before the wait is taken off it.
+    #[serde(skip, default = "Instant::now")]
+    arrived: Instant,
+}
+
+impl WaitFor {
+    fn deadline(self) -> Instant {
+        self.arrived + self.wait.get()
+    }
 }
 
 /// The operation, once it is finished or the wait is over.
 pub(crate) async fn operation(state: &State, id: Uuid, wait: WaitFor) -> Result<Operation, Problem> {
-    let deadline = Instant::now() + wait.wait.get();
-    loop {
-        let operation = operations::get(&state.database.pool(), state.layer, id).await?;
-        let operation = operation.ok_or_else(|| Problem::operation_not_found(id))?;
-        if operation.state.is_finished() || Instant::now() >= deadline {
-            return Ok(operation);
-        }
-        tokio::time::sleep_until(deadline.min(Instant::now() + LOOK_EVERY)).await;
-    }
+    let known = state.database.ask(operations::get(&state.database.pool(), state.layer, id)).await?;
+    let known = known.ok_or_else(|| Problem::operation_not_found(id))?;
+    Ok(followed(state, known, wait).await)
 }
 
-/// The answer to the request that made the operation.
-pub async fn answer(state: &State, id: Uuid, wait: WaitFor) -> Result<Response, Problem> {
-    let operation = operation(state, id, wait).await?;
+/// The answer to the request that made the operation. That is never an error: the operation is there, and a client that
+/// was not told would ask for it once more.
+pub async fn answer(state: &State, made: Operation, wait: WaitFor) -> Response {
+    let operation = followed(state, made, wait).await;
     let waited = wait.wait != Wait::default() && operation.state.is_finished();
     let status = if waited { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, [(LOCATION, format!("/api/v1/operations/{id}"))], Json(operation)).into_response())
+    (status, [(LOCATION, format!("/api/v1/operations/{}", operation.id))], Json(operation)).into_response()
+}
+
+/// The operation once it is finished, or as it was last known when the wait was over.
+async fn followed(state: &State, mut known: Operation, wait: WaitFor) -> Operation {
+    let deadline = wait.deadline();
+    let mut pause = FIRST_LOOK;
+    while !known.state.is_finished() && Instant::now() < deadline {
+        tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
+        pause = LOOK_EVERY.min(pause * 2);
+        match state.database.ask(operations::get(&state.database.pool(), state.layer, known.id)).await {
+            Ok(Some(operation)) => known = operation,
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "an operation that is waited for could not be read"),
+        }
+    }
+    known
 }
 
 /// How an operation that was asked for is answered, in the API's description.

@@ -103,8 +103,8 @@ async fn consumer(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<axum::Json<ConsumerReport>, Problem> {
     let pool = state.database.pool();
-    let (desired, _) = pauses::load(&pool, state.layer).await?;
-    let members = members::list(&pool, state.layer).await?;
+    let (desired, _) = state.database.ask(pauses::load(&pool, state.layer)).await?;
+    let members = state.database.ask(members::list(&pool, state.layer)).await?;
     let paused = desired.is_paused();
     Ok(axum::Json(ConsumerReport {
         layer: state.layer,
@@ -145,8 +145,8 @@ async fn pause(
         reason: request.reason.as_str(),
         until: request.until,
     };
-    let id = pauses::pause(&state.database.pool(), &order).await?;
-    accepted::answer(&state, id, wait).await
+    let operation = state.database.ask(pauses::pause(&state.database.pool(), &order)).await?;
+    Ok(accepted::answer(&state, operation, wait).await)
 }
 
 /// Resume
@@ -167,8 +167,8 @@ async fn resume(
     Json(request): Json<ResumeRequest>,
 ) -> Result<Response, Problem> {
     let reason = request.reason.as_ref().map(Text::as_str);
-    let id = pauses::resume(&state.database.pool(), state.layer, &actor.0, reason).await?;
-    accepted::answer(&state, id, wait).await
+    let operation = state.database.ask(pauses::resume(&state.database.pool(), state.layer, &actor.0, reason)).await?;
+    Ok(accepted::answer(&state, operation, wait).await)
 }
 
 fn actual(to_pause: bool, members: &[Member]) -> ActualName {

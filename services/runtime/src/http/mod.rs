@@ -21,18 +21,20 @@ mod operations;
 mod dead_letters;
 mod request_id;
 mod edge;
+mod serve;
 #[cfg(test)]
 mod tests;
 
 pub use access::Actor;
 pub use probes::Readiness;
 pub use problem::{Code, Problem};
+pub(crate) use serve::serve;
 
 use access::Access;
 
 use crate::broker::Broker;
 use crate::config::ApiConfig;
-use crate::database::Database;
+use crate::database::Requests;
 use crate::health::Health;
 use crate::metrics::Metrics;
 
@@ -49,8 +51,8 @@ pub struct State {
     pub group: Arc<str>,
     /// The topic that it reads.
     pub topic: Arc<str>,
-    /// The warehouse.
-    pub database: Database,
+    /// The warehouse, as requests may ask it.
+    pub database: Requests,
     /// Answers about the topic and the group; none where its client could not be made.
     pub broker: Option<Arc<Broker>>,
 }

@@ -78,7 +78,7 @@ async fn positions(
     FromState(state): FromState<State>,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<axum::Json<Positions>, Problem> {
-    let holders = members::holders(&state.database.pool(), state.layer).await?;
+    let holders = state.database.ask(members::holders(&state.database.pool(), state.layer)).await?;
     let held: BTreeMap<i32, Held> = holders
         .into_iter()
         .map(|holder| (holder.partition, Held { position: holder.position, member: holder.member.to_string() }))
@@ -141,8 +141,8 @@ async fn reset(
         request: asked,
         plan: &plan,
     };
-    match resets::order(&state.database.pool(), &order).await? {
-        Ordered::Accepted(id) => accepted::answer(&state, id, wait).await,
+    match state.database.ask(resets::order(&state.database.pool(), &order)).await? {
+        Ordered::Accepted(operation) => Ok(accepted::answer(&state, *operation, wait).await),
         Ordered::Refused { under_way } => Err(Problem::reset_under_way(under_way)),
     }
 }

@@ -14,7 +14,8 @@ use super::State;
 use super::accepted::{self, Created, WaitFor};
 use super::access::Actor;
 use super::docs::{ChangeErrors, ReadErrors, tags};
-use super::extract::{Limit, Path, PathId, Query};
+use super::extract::{Json, Limit, Path, PathId, Query};
+use super::fields::Text;
 use super::problem::{Code, Problem};
 use crate::control::operations::{self, Filter, Kind, Operation};
 use crate::error_set;
@@ -60,6 +61,15 @@ pub struct ListQuery {
     cursor: Option<Uuid>,
 }
 
+/// A wish to cancel an operation.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelRequest {
+    /// Why.
+    #[schema(example = "the wrong day, ticket 4711")]
+    reason: Option<Text>,
+}
+
 /// A page of operations, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OperationPage {
@@ -81,7 +91,8 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<axum::Json<OperationPage>, Problem> {
     let filter = Filter { kind: query.kind, state: query.state, before: query.cursor };
-    let mut items = operations::list(&state.database.pool(), state.layer, filter, query.limit.rows()).await?;
+    let mut items =
+        state.database.ask(operations::list(&state.database.pool(), state.layer, filter, query.limit.rows())).await?;
     let next_cursor = query.limit.cut(&mut items, |operation| operation.id);
     Ok(axum::Json(OperationPage { items, next_cursor }))
 }
@@ -105,10 +116,15 @@ async fn get(
 /// Cancel an operation
 ///
 /// A replay or a republication stops after the records that it has in hand; a reset leaves the partitions that it has
-/// not come to where they are. What is done stays done.
+/// not come to where they are. What is done stays done. Who cancelled it, when and why stands in the operation; of several
+/// who do, the first counts.
 #[utoipa::path(
     post, path = "/api/v1/operations/{id}/cancel", operation_id = "cancelOperation", tag = tags::OPERATIONS,
     params(("id" = Uuid, Path, description = "The operation's id."), WaitFor),
+    request_body(content = Option<CancelRequest>, examples(
+        ("a reason" = (summary = "With a reason", value = json!({"reason": "the wrong day, ticket 4711"}))),
+        ("nothing" = (summary = "Without one", value = json!({})))
+    )),
     responses(Created, CancelErrors)
 )]
 async fn cancel(
@@ -116,20 +132,24 @@ async fn cancel(
     actor: Actor,
     Path(OperationId(id)): Path<OperationId>,
     Query(wait): Query<WaitFor>,
+    Json(request): Json<CancelRequest>,
 ) -> Result<Response, Problem> {
     let pool = state.database.pool();
-    let held = operations::get(&pool, state.layer, id).await?.ok_or_else(|| Problem::operation_not_found(id))?;
+    let held = state
+        .database
+        .ask(operations::get(&pool, state.layer, id))
+        .await?
+        .ok_or_else(|| Problem::operation_not_found(id))?;
     if held.state.is_finished() {
         return Err(Problem::operation_finished(id, held.state.name()));
     }
     if !held.kind.is_cancellable() {
         return Err(Problem::not_cancellable(id, held.kind.name()));
     }
-    let mut tx = pool.begin().await?;
-    if !lease::cancel(&mut tx, state.layer, id, &actor.0).await? {
-        let held = operations::get(&pool, state.layer, id).await?;
+    let reason = request.reason.as_ref().map(Text::as_str);
+    let Some(cancelled) = state.database.ask(lease::cancel(&pool, state.layer, id, &actor.0, reason)).await? else {
+        let held = state.database.ask(operations::get(&pool, state.layer, id)).await?;
         return Err(Problem::operation_finished(id, held.map_or("done", |held| held.state.name())));
-    }
-    tx.commit().await?;
-    accepted::answer(&state, id, wait).await
+    };
+    Ok(accepted::answer(&state, cancelled, wait).await)
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::Progress;
 use crate::control::notify;
-use crate::control::operations::{self, Kind, NewOperation};
+use crate::control::operations::{self, Kind, NewOperation, Operation};
 
 /// A member that says nothing for so long, in seconds, has lost its job.
 const LEASE: f64 = 15.0;
@@ -52,14 +52,15 @@ pub enum Standing {
     Lost,
 }
 
-/// Records a job as asked for; returns its operation's id.
-pub async fn order(pool: &PgPool, new: NewOperation<'_>) -> Result<Uuid, sqlx::Error> {
+/// Records a job as asked for; returns its operation as it is recorded.
+pub async fn order(pool: &PgPool, new: NewOperation<'_>) -> Result<Operation, sqlx::Error> {
     let layer = new.layer;
     let mut tx = pool.begin().await?;
     let id = operations::insert(&mut tx, new).await?;
     notify(&mut tx, layer).await?;
+    let operation = operations::recorded(&mut tx, layer, id).await?;
     tx.commit().await?;
-    Ok(id)
+    Ok(operation)
 }
 
 /// The oldest job of a kind that nobody works on becomes the member's.
@@ -137,21 +138,36 @@ pub async fn finish(pool: &PgPool, job: &Job, member: Uuid, error: Option<&str>)
     .map(|_| ())
 }
 
-/// Asks that an operation be cancelled: whoever works on a job stops after its present portion, or within it where that
-/// takes long. Says whether it was still under way.
-pub async fn cancel(tx: &mut PgConnection, layer: &str, id: Uuid, actor: &str) -> Result<bool, sqlx::Error> {
+/// Asks that an operation be cancelled: whoever works on a job stops after its present portion, or within it where
+/// that takes long. Returns it as it is then, if it was still under way. Of several who ask, the first is named.
+pub async fn cancel(
+    pool: &PgPool,
+    layer: &str,
+    id: Uuid,
+    actor: &str,
+    reason: Option<&str>,
+) -> Result<Option<Operation>, sqlx::Error> {
+    let mut tx = pool.begin().await?;
     // A job that nobody has begun ends at once, and so does what is no member's own.
     let asked = sqlx::query(
         "update ops.operations \
-         set cancelled_by = $3, state = case when runner is null then 'cancelled' else state end, \
+         set cancelled_by = coalesce(cancelled_by, $3), cancelled_at = coalesce(cancelled_at, now()), \
+             cancel_reason = case when cancelled_by is null then $4 else cancel_reason end, \
+             state = case when runner is null then 'cancelled' else state end, \
              finished_at = case when runner is null then now() end \
          where id = $2 and layer = $1 and state in ('accepted', 'running')",
     )
     .bind(layer)
     .bind(id)
     .bind(actor)
+    .bind(reason)
     .execute(&mut *tx)
     .await?;
-    notify(tx, layer).await?;
-    Ok(asked.rows_affected() > 0)
+    if asked.rows_affected() == 0 {
+        return Ok(None);
+    }
+    notify(&mut tx, layer).await?;
+    let operation = operations::recorded(&mut tx, layer, id).await?;
+    tx.commit().await?;
+    Ok(Some(operation))
 }

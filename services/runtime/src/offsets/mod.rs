@@ -1,6 +1,6 @@
 //! How far the group is, and what a reset of its offsets would do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -37,10 +37,14 @@ pub async fn plan(
     chosen: Option<&BTreeSet<i32>>,
     now: DateTime<Utc>,
 ) -> Result<Plan, PlanError> {
+    let _turn = broker.turn().await?;
     let known = broker.ask(Broker::partitions).await?.into_iter().collect();
     let partitions: Vec<i32> = plan::choose(target, chosen, broker.topic(), &known)?.into_iter().collect();
     let time = target.time(now);
     let standings = broker.ask(move |broker| Standing::ask(broker, &partitions, time)).await?;
+    // A plan is of all that it is about, or none.
+    let standings = standings.into_iter().map(|(id, standing)| Ok((id, standing?)));
+    let standings = standings.collect::<Result<BTreeMap<i32, Standing>, BrokerError>>()?;
     let mut plan = Plan::draw(target, &standings);
     let before_the_end = plan.partitions.iter().filter(|moved| moved.target < standings[&moved.partition].high);
     let firsts = before_the_end.map(|moved| (moved.partition, moved.target)).collect();

@@ -18,7 +18,7 @@ pub struct Positions {
     pub topic: String,
     /// The group.
     pub group: String,
-    /// The lag of all partitions together.
+    /// The lag of all partitions together whose lag is known.
     pub total_lag: i64,
     /// Every partition of the topic, in their order.
     pub partitions: Vec<PartitionPosition>,
@@ -29,18 +29,21 @@ pub struct Positions {
 pub struct PartitionPosition {
     /// The partition.
     pub partition: i32,
-    /// The offset that the group has committed; null where it has not.
+    /// The offset that the group has committed; null where it has not, or where `error` says why that is not known.
     #[schema(required = true)]
     pub committed: Option<i64>,
     /// The offset that the partition's member works at; null where no member owns it, or it has not begun.
     #[schema(required = true)]
     pub position: Option<i64>,
-    /// The offset of the first record that the broker still has.
-    pub low: i64,
-    /// One past the last record that may be read.
-    pub high: i64,
-    /// How many offsets lie between what the group would read next and the end.
-    pub lag: i64,
+    /// The offset of the first record that the broker still has; null with `error`.
+    #[schema(required = true)]
+    pub low: Option<i64>,
+    /// One past the last record that may be read; null with `error`.
+    #[schema(required = true)]
+    pub high: Option<i64>,
+    /// How many offsets lie between what the group would read next and the end; null with `error`.
+    #[schema(required = true)]
+    pub lag: Option<i64>,
     /// How many seconds ago the first record entered Kafka that is not yet processed; 0 without lag, null where that
     /// could not be had.
     #[schema(required = true)]
@@ -48,6 +51,9 @@ pub struct PartitionPosition {
     /// The member that owns the partition; null where none does.
     #[schema(required = true)]
     pub member: Option<String>,
+    /// Why the broker has no answer about this partition at this moment, such as that it has no leader; null where it has.
+    #[schema(required = true)]
+    pub error: Option<String>,
 }
 
 /// What the members say of a partition that one of them owns.
@@ -61,32 +67,37 @@ pub struct Held {
 
 /// Asks the broker how far the group is, whoever owns the partitions and whether or not it works.
 pub async fn positions(broker: &Arc<Broker>, mut held: BTreeMap<i32, Held>) -> Result<Positions, BrokerError> {
+    let _turn = broker.turn().await?;
     let standings = broker.ask(|broker| Standing::ask(broker, &broker.partitions()?, None)).await?;
-    let behind = standings.iter().filter(|(_, standing)| standing.lag() > 0);
-    let next: BTreeMap<i32, i64> = behind.map(|(id, standing)| (*id, standing.next())).collect();
+    let known = standings.iter().filter_map(|(id, standing)| Some((*id, standing.as_ref().ok()?)));
+    let next: BTreeMap<i32, i64> =
+        known.filter(|(_, standing)| standing.lag() > 0).map(|(id, standing)| (id, standing.next())).collect();
     let times = broker.ask(move |broker| broker.first_times(&next)).await?;
     let now = Utc::now();
-    let partitions: Vec<PartitionPosition> = standings
-        .into_iter()
-        .map(|(id, standing)| {
-            let lag = standing.lag();
-            let (position, member) = held.remove(&id).map_or((None, None), |held| (held.position, Some(held.member)));
-            PartitionPosition {
-                partition: id,
-                committed: standing.committed,
-                position,
-                low: standing.low,
-                high: standing.high,
-                lag,
-                lag_seconds: if lag == 0 { Some(0.0) } else { times.get(&id).map(|time| seconds_since(*time, now)) },
-                member,
-            }
-        })
-        .collect();
+    let position = |(id, standing): (i32, Result<Standing, BrokerError>)| {
+        let (position, member) = held.remove(&id).map_or((None, None), |held| (held.position, Some(held.member)));
+        let (standing, error) = match standing {
+            Ok(standing) => (Some(standing), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let lag = standing.map(|standing| standing.lag());
+        PartitionPosition {
+            partition: id,
+            committed: standing.and_then(|standing| standing.committed),
+            position,
+            low: standing.map(|standing| standing.low),
+            high: standing.map(|standing| standing.high),
+            lag,
+            lag_seconds: if lag == Some(0) { Some(0.0) } else { times.get(&id).map(|time| seconds_since(*time, now)) },
+            member,
+            error,
+        }
+    };
+    let partitions: Vec<PartitionPosition> = standings.into_iter().map(position).collect();
     Ok(Positions {
         topic: broker.topic().to_owned(),
         group: broker.group().to_owned(),
-        total_lag: partitions.iter().map(|partition| partition.lag).sum(),
+        total_lag: partitions.iter().filter_map(|partition| partition.lag).sum(),
         partitions,
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::broker::{Broker, BrokerError, Watermarks};
+use crate::broker::{Broker, BrokerError, ByPartition, Watermarks};
 
 /// Where a partition stands for the group. `low` is not beyond `high`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +25,18 @@ impl Standing {
         broker: &Broker,
         partitions: &[i32],
         time: Option<DateTime<Utc>>,
-    ) -> Result<BTreeMap<i32, Self>, BrokerError> {
+    ) -> Result<ByPartition<Self>, BrokerError> {
         // The ends come last, so that nothing that was found before lies beyond them only because records came in.
-        let committed = broker.committed(partitions)?;
-        let first_at = time.map_or_else(|| Ok(BTreeMap::new()), |time| broker.first_offsets_at(partitions, time))?;
-        let standing = |(id, Watermarks { low, high }): (i32, Watermarks)| {
-            let committed = committed.get(&id).map(|committed| committed.offset);
-            (id, Self { committed, low, high, first_at: first_at.get(&id).copied() })
+        let mut committed = broker.committed(partitions)?;
+        let mut first_at =
+            time.map_or_else(|| Ok(BTreeMap::new()), |time| broker.first_offsets_at(partitions, time))?;
+        let mut standing = |id: i32, ends: Result<Watermarks, BrokerError>| {
+            let Watermarks { low, high } = ends?;
+            let committed = committed.remove(&id).transpose()?.map(|committed| committed.offset);
+            Ok(Self { committed, low, high, first_at: first_at.remove(&id).transpose()? })
         };
-        Ok(broker.watermarks(partitions)?.into_iter().map(standing).collect())
+        let ends = broker.watermarks(partitions)?;
+        Ok(ends.into_iter().map(|(id, ends)| (id, standing(id, ends))).collect())
     }
 
     /// The offset at which a member would go on: without a commit, or with one that the broker has no records for, it

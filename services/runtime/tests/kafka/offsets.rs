@@ -1,14 +1,17 @@
 //! How far the group is, and what a reset would do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ordervault_runtime::broker::BrokerError;
+use ordervault_runtime::broker::{Broker, BrokerError};
 use ordervault_runtime::offsets::Effect::{self, None as Stays, Replay, Skip};
 use ordervault_runtime::offsets::{self, Held, Plan, PlanError, Positions, Refusal, Target};
+use rdkafka::mocking::{MockCluster, MockCoordinator};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::{Value, json};
 
-use crate::stand::{Stand, at};
+use crate::stand::{PATIENCE, Stand, at, config_with};
 
 /// Of two clocks on one machine, with the asking in between.
 const NEAR: f64 = 5.0;
@@ -59,7 +62,10 @@ async fn the_lag_is_what_was_produced_and_not_committed_with_the_age_of_its_firs
 
     let found = positions(&stand).await;
     assert_eq!((found.topic.as_str(), found.group.as_str()), (stand.broker.topic(), stand.broker.group()));
-    let row = |of: &offsets::PartitionPosition| (of.partition, of.committed, of.low, of.high, of.lag);
+    let row = |of: &offsets::PartitionPosition| {
+        assert_eq!(of.error, None);
+        (of.partition, of.committed, of.low.unwrap(), of.high.unwrap(), of.lag.unwrap())
+    };
     let expected = [
         (0, None, 0, 2, 2),
         (1, Some(1), 0, 3, 2),
@@ -97,12 +103,49 @@ async fn the_lag_grows_while_a_member_holds_the_partitions_and_does_nothing() {
         of.as_object_mut().unwrap().remove("lag_seconds");
         of
     };
-    let first = json!({"partition": 0, "committed": 1, "position": 1, "low": 0, "high": 4, "lag": 3, "member": "a"});
-    let second =
-        json!({"partition": 1, "committed": null, "position": null, "low": 0, "high": 0, "lag": 0, "member": null});
+    let first = json!({"partition": 0, "committed": 1, "position": 1, "low": 0, "high": 4, "lag": 3, "member": "a",
+        "error": null});
+    let second = json!({"partition": 1, "committed": null, "position": null, "low": 0, "high": 0, "lag": 0,
+        "member": null, "error": null});
     assert_eq!((of(0), of(1)), (first, second));
     tokio::task::spawn_blocking(move || drop(member)).await.unwrap();
     stand.tear_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_without_a_leader_or_with_one_that_does_not_answer_say_so_and_the_others_are_known() {
+    let cluster = MockCluster::new(2).unwrap();
+    let config = config_with("leaderless", &cluster.bootstrap_servers());
+    let topic = &config.source_topic;
+    cluster.create_topic(topic, 3, 1).unwrap();
+    for (partition, leader) in [(0, Some(1)), (1, None), (2, Some(2))] {
+        cluster.partition_leader(topic, partition, leader).unwrap();
+    }
+    cluster.coordinator(MockCoordinator::Group(config.group.clone()), 1).unwrap();
+    let producer: FutureProducer = config.client().create().unwrap();
+    let record = FutureRecord::<[u8], [u8]>::to(topic).payload(b"x").partition(0);
+    producer.send(record, PATIENCE).await.unwrap();
+    cluster.broker_down(2).unwrap();
+
+    let broker = Arc::new(Broker::new(&config).unwrap());
+    let held = BTreeMap::from([(1, Held { position: Some(7), member: "a".to_owned() })]);
+    let found = offsets::positions(&broker, held).await.unwrap();
+    let numbers = |of: &offsets::PartitionPosition| (of.partition, of.low, of.high, of.lag, of.position);
+    let expected = [(0, Some(0), Some(1), Some(1), None), (1, None, None, None, Some(7)), (2, None, None, None, None)];
+    assert_eq!(found.partitions.iter().map(numbers).collect::<Vec<_>>(), expected);
+    assert_eq!(found.total_lag, 1);
+    let errors: Vec<Option<&str>> = found.partitions.iter().map(|of| of.error.as_deref()).collect();
+    assert_eq!(errors[..2], [None, Some("partition 1 has no leader")]);
+    assert!(errors[2].is_some());
+    assert!(found.partitions.iter().all(|of| of.lag_seconds.is_some() == of.lag.is_some()));
+
+    let plan = async |chosen: &[i32]| {
+        let chosen = chosen.iter().copied().collect();
+        offsets::plan(&broker, &Target::Earliest, Some(&chosen), Utc::now()).await
+    };
+    assert_eq!(plan(&[0]).await.unwrap().partitions.len(), 1);
+    let none = plan(&[0, 1]).await.unwrap_err();
+    assert!(matches!(none, PlanError::Broker(BrokerError::NoLeader(1))), "{none}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,4 +231,19 @@ async fn partitions_that_the_topic_has_not_and_a_topic_that_is_not_there_are_no_
     let error = plan(&absent, json!("latest"), None).await.unwrap_err();
     assert!(matches!(error, PlanError::Broker(BrokerError::NoTopic(_))), "{error}");
     stand.tear_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_while_four_are_answered_waits_for_a_turn_and_not_for_ever() {
+    let broker = Arc::new(Broker::new(&config_with("turns", "127.0.0.1:1")).unwrap());
+    let mut turns = Vec::new();
+    for _ in 0..4 {
+        turns.push(broker.turn().await.unwrap());
+    }
+    let refused = offsets::positions(&broker, BTreeMap::new()).await;
+    assert!(matches!(refused, Err(BrokerError::Busy)), "{refused:?}");
+    let refused = offsets::plan(&broker, &Target::Earliest, None, Utc::now()).await;
+    assert!(matches!(refused, Err(PlanError::Broker(BrokerError::Busy))), "{refused:?}");
+    turns.pop();
+    assert!(broker.turn().await.is_ok());
 }

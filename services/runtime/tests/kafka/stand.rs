@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Utc};
 use ordervault_demo::kafka::{self, Cluster};
-use ordervault_runtime::broker::{Broker, BrokerError};
+use ordervault_runtime::broker::{Broker, BrokerError, ByPartition};
 use ordervault_runtime::config::{KafkaConfig, RuntimeConfig, Settings, Topics};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -62,6 +62,14 @@ impl Stand {
         self.broker.ask(question).await.unwrap()
     }
 
+    /// The answers to a question about several partitions, each of which is to have one.
+    pub async fn ask_each<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Broker) -> Result<ByPartition<T>, BrokerError> + Send + 'static,
+    ) -> BTreeMap<i32, T> {
+        self.ask(question).await.into_iter().map(|(partition, answer)| (partition, answer.unwrap())).collect()
+    }
+
     /// Records without a key at these moments.
     pub async fn produce(&self, partition: i32, times: impl IntoIterator<Item = DateTime<Utc>>) {
         self.send(&self.config.client().create().unwrap(), partition, times).await;
@@ -101,7 +109,7 @@ impl Stand {
         let begun = Instant::now();
         loop {
             let asked = partitions.clone();
-            let marks = self.ask(move |broker| broker.watermarks(&asked)).await;
+            let marks = self.ask_each(move |broker| broker.watermarks(&asked)).await;
             if ends.iter().all(|(partition, end)| marks[partition].high == *end) {
                 return;
             }

@@ -1,4 +1,7 @@
 //! How many wrong tokens came from which address.
+//!
+//! The count only decides what a wrong token is answered, and never keeps a right one out: behind a proxy all clients have
+//! one address, and whoever errs often enough would lock the operators out. Against guesses a token's own length stands.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::{NonZeroU32, NonZeroUsize};

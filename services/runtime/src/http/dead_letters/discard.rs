@@ -43,8 +43,8 @@ pub(super) async fn discard(
     Json(request): Json<DiscardRequest>,
 ) -> Result<Response, Problem> {
     let pool = state.database.pool();
-    match close::discard(&pool, state.layer, id, &actor.0, request.reason.as_str()).await? {
-        Discarded::Done(operation) => accepted::answer(&state, operation, wait).await,
+    match state.database.ask(close::discard(&pool, state.layer, id, &actor.0, request.reason.as_str())).await? {
+        Discarded::Done(operation) => Ok(accepted::answer(&state, *operation, wait).await),
         Discarded::Closed(status) => Err(Problem::dead_letter_closed(id, status.name())),
         Discarded::NotFound => Err(Problem::dead_letter_not_found(id)),
     }

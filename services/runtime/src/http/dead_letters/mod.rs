@@ -110,7 +110,8 @@ async fn list(
         to: query.to,
     };
     let pool = state.database.pool();
-    let mut items = browse::list(&pool, state.layer, &filter, query.cursor, query.limit.rows()).await?;
+    let mut items =
+        state.database.ask(browse::list(&pool, state.layer, &filter, query.cursor, query.limit.rows())).await?;
     let next_cursor = query.limit.cut(&mut items, |letter| letter.id);
     Ok(axum::Json(LetterPage { items, next_cursor }))
 }
@@ -126,7 +127,7 @@ async fn summary(
     FromState(state): FromState<State>,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<axum::Json<LetterSummary>, Problem> {
-    let items = browse::summary(&state.database.pool(), state.layer).await?;
+    let items = state.database.ask(browse::summary(&state.database.pool(), state.layer)).await?;
     Ok(axum::Json(LetterSummary { items }))
 }
 
@@ -143,7 +144,7 @@ async fn get(
     Path(LetterId(id)): Path<LetterId>,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<axum::Json<WholeLetter>, Problem> {
-    let letter = browse::get(&state.database.pool(), state.layer, id).await?;
+    let letter = state.database.ask(browse::get(&state.database.pool(), state.layer, id)).await?;
     letter.map(axum::Json).ok_or_else(|| Problem::dead_letter_not_found(id))
 }
 

@@ -138,7 +138,7 @@ pub(super) async fn many(
         to,
     };
     let pool = state.database.pool();
-    let count = browse::count_replayable(&pool, state.layer, &filter).await?;
+    let count = state.database.ask(browse::count_replayable(&pool, state.layer, &filter)).await?;
     let count = u64::try_from(count).unwrap_or_default();
     if request.dry_run {
         return Ok(axum::Json(ReplayCount { dry_run: true, count }).into_response());
@@ -156,8 +156,8 @@ pub(super) async fn many(
         request: asked,
         progress: Progress::before(count),
     };
-    let id = lease::order(&pool, new).await?;
-    accepted::answer(&state, id, wait).await
+    let operation = state.database.ask(lease::order(&pool, new)).await?;
+    Ok(accepted::answer(&state, operation, wait).await)
 }
 
 /// Replay one dead letter
@@ -181,7 +181,11 @@ pub(super) async fn one(
     Json(request): Json<ReplayOneRequest>,
 ) -> Result<Response, Problem> {
     let pool = state.database.pool();
-    let held = browse::get(&pool, state.layer, id).await?.ok_or_else(|| Problem::dead_letter_not_found(id))?;
+    let held = state
+        .database
+        .ask(browse::get(&pool, state.layer, id))
+        .await?
+        .ok_or_else(|| Problem::dead_letter_not_found(id))?;
     if let closed @ (LetterStatus::Resolved | LetterStatus::Discarded) = held.letter.status {
         return Err(Problem::dead_letter_closed(id, closed.name()));
     }
@@ -196,6 +200,6 @@ pub(super) async fn one(
         request: asked,
         progress: Progress::before(1),
     };
-    let id = lease::order(&pool, new).await?;
-    accepted::answer(&state, id, wait).await
+    let operation = state.database.ask(lease::order(&pool, new)).await?;
+    Ok(accepted::answer(&state, operation, wait).await)
 }

@@ -142,7 +142,7 @@ impl Problem {
     /// PostgreSQL could not be asked.
     #[must_use]
     pub fn database_away() -> Self {
-        Self::new(Code::DatabaseAway, "the database does not answer; /readyz says what is known of it")
+        Self::new(Code::DatabaseAway, "the database does not answer in time; /readyz says what is known of it")
             .retry_after(DEPENDENCY_AGAIN)
     }
 

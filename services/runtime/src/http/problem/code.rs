@@ -65,7 +65,7 @@ codes! {
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is not declared as JSON: send `Content-Type: application/json`.";
     InvalidField = "invalid_field", UNPROCESSABLE_ENTITY, "A value is of the wrong type or outside of what is taken; `errors` points at it.";
     TooManyFailedLogins = "too_many_failed_logins", TOO_MANY_REQUESTS, "Too many wrong tokens came from this address; `Retry-After` says when to try again. A right token always passes.";
-    DatabaseAway = "database_away", SERVICE_UNAVAILABLE, "PostgreSQL could not be asked; `/readyz` says why. Try again after `Retry-After`.";
+    DatabaseAway = "database_away", SERVICE_UNAVAILABLE, "PostgreSQL could not be asked, or has not answered in time; `/readyz` says what is known of it. Try again after `Retry-After`.";
     KafkaAway = "kafka_away", SERVICE_UNAVAILABLE, "Kafka could not be asked; `/readyz` says why. Try again after `Retry-After`.";
     InternalFault = "internal_fault", SERVICE_UNAVAILABLE, "The service failed at this request by a fault of its own; the log has it under `request_id`.";
 }

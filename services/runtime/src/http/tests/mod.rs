@@ -71,7 +71,7 @@ fn server(settings: &[(&str, &str)]) -> Router {
         layer: "cdm",
         health: Health::new(&["startup"]).into(),
         metrics: Metrics::new("cdm").into(),
-        database: Database::new(&config.postgres, "cdm", 1),
+        database: Database::new(&config.postgres, "cdm", 1).for_requests(),
     };
     super::router(state, &config.api, layer::router())
 }

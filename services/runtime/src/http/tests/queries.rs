@@ -80,3 +80,13 @@ async fn an_id_that_cannot_be_one_is_an_id_that_nothing_has() {
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (404, "operation_not_found"), "{id}");
     }
 }
+
+#[tokio::test]
+async fn probes_and_metrics_take_no_notice_of_parameters_and_the_document_says_so() {
+    let server = server(&[]);
+    for path in ["/livez", "/metrics", "/openapi.json", "/docs"] {
+        assert_eq!(get(&server, &format!("{path}?stray=1")).await.status, StatusCode::OK, "{path}");
+    }
+    let document = get(&server, "/openapi.json").await.json();
+    assert!(document["info"]["description"].as_str().unwrap().contains("probes and metrics take no notice of any"));
+}
