@@ -94,13 +94,11 @@ impl Requests {
 
     /// Waits for an answer for as long as a request may.
     pub async fn ask<T>(&self, question: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-        match tokio::time::timeout(REQUEST_PATIENCE, question).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                self.0.renew();
-                Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))
-            }
-        }
+        let Ok(answer) = tokio::time::timeout(REQUEST_PATIENCE, question).await else {
+            self.0.renew();
+            return Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+        };
+        answer
     }
 }
 
