@@ -63,7 +63,8 @@ pub async fn settle(pool: &PgPool, layer: &str) -> Result<(), sqlx::Error> {
         "update ops.operations o \
          set progress = jsonb_build_object('members_total', c.total, 'members_done', c.done), \
              state = case when c.over then 'done' else o.state end, finished_at = case when c.over then now() end \
-         from (select u.id, count(r.nth) as total, count(r.nth) filter (where r.outcome = 'done') as done, \
+         from (select u.id, count(r.nth) filter (where r.outcome <> 'gone') as total, \
+                      count(r.nth) filter (where r.outcome = 'done') as done, \
                       count(r.nth) filter (where r.outcome = 'pending') = 0 \
                       and (count(r.nth) filter (where r.outcome = 'done') > 0 \
                            or u.created_at < now() - make_interval(secs => $2)) as over \

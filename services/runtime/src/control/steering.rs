@@ -95,9 +95,10 @@ impl Steering {
         let Ok(Ok(mut listener)) = connected.await else { return };
         while !pool.is_closed() {
             // What was changed before the listener was there was not told.
-            let next = Instant::now() + self.ask().await;
+            let wait = self.ask().await;
+            let next = Instant::now() + wait;
             loop {
-                // Counted from the question: what other layers are told must not put it off.
+                // Counted from the answer: what other layers are told must not put it off.
                 match tokio::time::timeout_at(next, listener.recv()).await {
                     Ok(Ok(told)) if told.payload() != self.layer => {}
                     Ok(Ok(_)) | Err(_) => break,
