@@ -59,8 +59,10 @@ impl Publisher {
     pub async fn publish(&self, messages: &[Outgoing<'_>]) -> Result<Vec<(usize, RecordFault)>, Outage> {
         let producer = Arc::clone(&self.producer.read().unwrap_or_else(PoisonError::into_inner));
         let sent = self.send_all(&producer, messages).await;
-        if sent.is_err() {
-            self.replace_if_fatal(&producer)?;
+        if let Err(outage) = &sent
+            && is_spent(&producer, outage)
+        {
+            self.replace(&producer)?;
         }
         sent
     }
@@ -123,18 +125,22 @@ impl Publisher {
         }
     }
 
-    /// A producer that lost its place in the sequence can never send again; the next attempt needs a new one.
-    fn replace_if_fatal(&self, used: &Arc<Producer>) -> Result<(), Outage> {
-        if used.client().fatal_error().is_none() {
-            return Ok(());
-        }
+    /// The next attempt is made by a new producer, unless the one that failed has been replaced already.
+    fn replace(&self, used: &Arc<Producer>) -> Result<(), Outage> {
         let mut present = self.producer.write().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&present, used) {
-            tracing::warn!("the producer is beyond repair and is replaced");
+            tracing::info!("the producer cannot send and is replaced");
             *present = producer(&self.config).map_err(|error| Outage::new(Dependency::Kafka, "client", error))?;
         }
         Ok(())
     }
+}
+
+/// Whether a producer is not to be asked again. One that lost its place in the sequence can never send. One whose
+/// messages time out may have nobody left to send them to, and waits for ever then ([`crate::broker`] says why); where
+/// Kafka is only away, another is no worse. What the old one had in hand may still arrive, for the second time.
+fn is_spent(producer: &Producer, outage: &Outage) -> bool {
+    outage.class == "timeout" || producer.client().fatal_error().is_some()
 }
 
 /// How long to stand back when the client's queue is full.

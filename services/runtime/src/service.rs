@@ -136,7 +136,8 @@ impl<P: Processor> Service<P> {
             pending: doors.pending.clone(),
             actual: tell,
         };
-        let consumer = match Consumer::join(&config.kafka, config.limits, Arc::clone(&road), consumer_doors) {
+        let beside = Arc::clone(&broker);
+        let consumer = match Consumer::join(&config.kafka, config.limits, Arc::clone(&road), consumer_doors, beside) {
             Ok(consumer) => consumer,
             Err(error) => return not_started(&health, &error, &shutdown).await,
         };

@@ -48,7 +48,7 @@ impl Broker {
 
     /// The leader of each of the topic's partitions that has one.
     fn leaders(&self, deadline: Deadline) -> Result<BTreeMap<i32, i32>, BrokerError> {
-        let metadata = self.heard(self.client.fetch_metadata(Some(self.topic()), deadline.left()))?;
+        let metadata = self.asking.ask(|client| client.fetch_metadata(Some(self.topic()), deadline.left()))?;
         let partitions = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
         let with_leader = partitions.filter(|partition| partition.leader() >= 0);
         Ok(with_leader.map(|partition| (partition.id(), partition.leader())).collect())
@@ -64,7 +64,7 @@ impl Broker {
     ) -> Result<ByPartition<i64>, BrokerError> {
         let mut list = list_of(self.topic(), partitions.iter().map(|id| (*id, None)));
         list.set_all_offsets(at)?;
-        let list = self.heard(self.client.offsets_for_times(list, deadline.left()))?;
+        let list = self.asking.ask(|client| client.offsets_for_times(list, deadline.left()))?;
         let mut offsets = BTreeMap::new();
         for element in list.elements() {
             match (element.error(), element.offset()) {

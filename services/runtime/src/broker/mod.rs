@@ -2,6 +2,12 @@
 //!
 //! The client here never joins the group: its answers are right also while the layer is paused, and for partitions
 //! that no member owns.
+//!
+//! No client is trusted for ever. A broker that is just coming or going may say for a moment that there are no brokers at
+//! all. The client then forgets those it knew and is to begin again with the addresses it was given; but where the two
+//! happen in an unlucky order (librdkafka's issue 5301) it does not, has nobody left to ask, says nothing and stays so.
+//! Only its silence tells. The client here is therefore replaced where it has had no answer for long, the publisher's
+//! where its messages time out, and the consumer's where it gets no answer and this one does.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,15 +17,17 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+mod asking;
 mod deadline;
 mod empty_group;
 mod first_times;
 mod leaders;
 
+use asking::Asking;
 use deadline::Deadline;
 
 use crate::config::KafkaConfig;
@@ -81,14 +89,14 @@ pub type ByPartition<T> = BTreeMap<i32, Result<T, BrokerError>>;
 /// [`Broker::ask`] asks from asynchronous code.
 pub struct Broker {
     config: KafkaConfig,
-    client: BaseConsumer,
+    asking: Asking,
     turns: Semaphore,
 }
 
 impl Broker {
     /// A client of its own; no connection is waited for.
     pub fn new(config: &KafkaConfig) -> Result<Self, BrokerError> {
-        Ok(Self { client: outsider(config).create()?, config: config.clone(), turns: Semaphore::new(AT_ONCE) })
+        Ok(Self { asking: Asking::new(config)?, config: config.clone(), turns: Semaphore::new(AT_ONCE) })
     }
 
     /// The topic that the questions are about.
@@ -130,7 +138,7 @@ impl Broker {
 
     /// The partitions of a topic.
     pub fn partitions_of(&self, topic: &str) -> Result<Vec<i32>, BrokerError> {
-        let metadata = self.heard(self.client.fetch_metadata(Some(topic), Deadline::begun().left()))?;
+        let metadata = self.asking.ask(|client| client.fetch_metadata(Some(topic), Deadline::begun().left()))?;
         let found = metadata.topics().first().filter(|found| found.error().is_none() && !found.partitions().is_empty());
         let found = found.ok_or_else(|| BrokerError::NoTopic(topic.to_owned()))?;
         let mut partitions: Vec<i32> =
@@ -143,8 +151,9 @@ impl Broker {
     pub fn committed(&self, partitions: &[i32]) -> Result<ByPartition<Committed>, BrokerError> {
         let deadline = Deadline::begun();
         let list = list_of(self.topic(), partitions.iter().map(|id| (*id, None)));
-        let list = deadline.wait_for_coordinator(|left| self.client.committed_offsets(list.clone(), left));
-        let list = self.heard(list)?;
+        let ask =
+            |client: &BaseConsumer| deadline.wait_for_coordinator(|left| client.committed_offsets(list.clone(), left));
+        let list = self.asking.ask(ask)?;
         let mut committed = BTreeMap::new();
         for element in list.elements() {
             let answer = match (element.error(), element.offset()) {
@@ -196,12 +205,6 @@ impl Broker {
     /// [`BrokerError::GroupHasMembers`]. After [`BrokerError::TimedOut`] it may still be taken, within some seconds.
     pub fn commit_for_empty_group(&self, partition: i32, offset: i64, metadata: &str) -> Result<(), BrokerError> {
         empty_group::commit(&self.config, (partition, offset, metadata), Deadline::begun())
-    }
-
-    /// What else the client has to say is said by the consumer's own; unheard it would pile up.
-    fn heard<T>(&self, answer: KafkaResult<T>) -> KafkaResult<T> {
-        while self.client.poll(Duration::ZERO).is_some() {}
-        answer
     }
 }
 

@@ -29,15 +29,18 @@ mod handover;
 mod backpressure;
 mod account;
 mod trouble;
+mod contact;
 mod farewell;
 
 pub(crate) use client::list_of;
 use client::{Client, Event, Events};
 use commits::Commits;
+use contact::Contact;
 use partition::Partition;
 use worker::Report;
 
 use crate::actual_state::{ActualStateWriter, LastBatch};
+use crate::broker::Broker;
 use crate::config::{KafkaConfig, Limits};
 use crate::control::steering::PendingReader;
 use crate::desired_state::DesiredStateReader;
@@ -80,6 +83,7 @@ pub struct Consumer<P> {
     turns: Arc<Semaphore>,
     workers: u64,
     commits: Commits,
+    contact: Contact,
     trouble: Option<Instant>,
     /// Why the client is to be replaced.
     rejoin_for: Option<String>,
@@ -93,8 +97,14 @@ pub struct Consumer<P> {
 }
 
 impl<P: Processor> Consumer<P> {
-    /// A member of the layer's group.
-    pub fn join(config: &KafkaConfig, limits: Limits, road: Arc<Road<P>>, doors: Doors) -> Result<Self, KafkaError> {
+    /// A member of the layer's group. `broker` is another client of the same Kafka, to compare with.
+    pub fn join(
+        config: &KafkaConfig,
+        limits: Limits,
+        road: Arc<Road<P>>,
+        doors: Doors,
+        broker: Arc<Broker>,
+    ) -> Result<Self, KafkaError> {
         let (tell_event, events) = unbounded_channel();
         let (tell, reports) = unbounded_channel();
         Ok(Self {
@@ -111,6 +121,7 @@ impl<P: Processor> Consumer<P> {
             turns: Arc::new(Semaphore::new(limits.batches_at_once)),
             workers: 0,
             commits: Commits::default(),
+            contact: Contact::new(broker),
             trouble: None,
             rejoin_for: None,
             rejoined: None,
@@ -191,6 +202,7 @@ impl<P: Processor> Consumer<P> {
     fn on_tick(&mut self) {
         self.expire_trouble();
         self.look_for_fallen_workers();
+        self.keep_contact();
         self.rejoin_if_due();
         self.begin_resets();
         // What the broker did not take is told it again.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::mpsc::unbounded_channel;
 
+use super::commits::Commits;
 use super::partition::{Partition, Phase};
 use super::{Consumer, client, farewell};
 use crate::fault::Dependency;
@@ -37,9 +38,14 @@ impl<P: Processor> Consumer<P> {
                 self.trouble = Some(Instant::now());
                 self.road.health.fails(Dependency::Kafka.name(), WATCHER, reason);
             }
-            // Connections come and go, to one broker of several or to all: the client makes them anew, and the probe
-            // says when that lasts.
-            _ => tracing::debug!(%error, reason, "the client met an error"),
+            // Connections come and go, to one broker of several or to all: the client makes them anew as a rule, and the
+            // probe says when that lasts.
+            code => {
+                if code == Some(C::AllBrokersDown) {
+                    self.contact.doubt();
+                }
+                tracing::debug!(%error, reason, "the client met an error");
+            }
         }
     }
 
@@ -114,6 +120,10 @@ impl<P: Processor> Consumer<P> {
                 let revoked = self.revoked();
                 let workers = self.drop_workers();
                 self.events = events;
+                self.contact.begin_anew();
+                // One that is under way may never be answered. It is none of the new member's: the broker takes it
+                // before the group has gone on to that, or not at all.
+                self.commits = Commits::default();
                 let old = std::mem::replace(&mut self.client, Arc::new(client));
                 farewell::close(&old, &revoked);
                 tokio::spawn(async move {
