@@ -7,6 +7,7 @@ pub mod object;
 pub mod text;
 pub mod number;
 pub mod time;
+pub mod keys;
 pub mod source_order;
 pub mod stg_order;
 pub mod order_report;

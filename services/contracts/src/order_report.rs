@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::time::Time;
-use crate::{object, text};
+use crate::{object, text, time};
 
 /// The kind of message.
 pub const OBJECT_TYPE: &str = "order_report";
@@ -66,11 +66,11 @@ pub struct Restaurant {
 pub struct User {
     /// Their hub key.
     pub id: Uuid,
-    /// Their name; CDM does not read it.
-    #[serde(skip_deserializing)]
-    pub username: String,
-    /// The version of their entry in the dictionary; CDM does not read it.
-    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    /// Their name, which only reports show: an order counts without it.
+    #[serde(default, deserialize_with = "text::deserialize_if_readable")]
+    pub username: Option<String>,
+    /// The version of their entry in the dictionary.
+    #[serde(default, deserialize_with = "time::deserialize_if_readable", skip_serializing_if = "Option::is_none")]
     pub update_ts: Option<Time>,
 }
 

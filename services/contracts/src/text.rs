@@ -1,6 +1,7 @@
 //! Text that PostgreSQL can hold.
 
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny};
 
 /// The words by which [`crate::decode`] knows this fault again.
 pub(crate) const NUL: &str = "the character U+0000, which PostgreSQL cannot hold";
@@ -17,4 +18,18 @@ pub fn deserialize_optional<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
         Some(text) if text.contains('\0') => Err(D::Error::custom(NUL)),
         text => Ok(text),
     }
+}
+
+/// Reads a string of an optional field that nothing depends on: whatever else stands there is as good as nothing.
+pub fn deserialize_if_readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Held {
+        Text(String),
+        Other(IgnoredAny),
+    }
+    Ok(match Held::deserialize(deserializer)? {
+        Held::Text(text) if !text.contains('\0') => Some(text),
+        Held::Text(_) | Held::Other(_) => None,
+    })
 }

@@ -6,6 +6,8 @@ use chrono::{Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, Timelike as _};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text;
+
 /// The words by which [`crate::decode`] knows this fault again.
 pub(crate) const UNREADABLE: &str = "an unreadable time";
 
@@ -70,6 +72,11 @@ impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+/// Reads a time of an optional field that nothing depends on: whatever else stands there is as good as nothing.
+pub fn deserialize_if_readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
+    text::deserialize_if_readable(deserializer).map(|text| text.and_then(|text| Time::read(&text)))
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
 //! From a message to what the vault says of it. Pure.
 
 use chrono::{DateTime, NaiveDateTime};
+use ordervault_contracts::keys::key;
 use ordervault_contracts::number::Number;
 use ordervault_contracts::order_report as report;
 use ordervault_contracts::stg_order::StgOrder;
 use ordervault_contracts::time::Time;
 use ordervault_runtime::fault::RecordFault;
-use uuid::{Uuid, uuid};
-
-/// Keys are UUIDv5 in this namespace, as in the services that this replaces.
-const NAMESPACE: Uuid = uuid!("7f288a2e-0ad0-4039-8e59-6c9838d87307");
+use uuid::Uuid;
 
 /// Amounts from here on have more digits before the point than `decimal(19,5)` holds.
 const TOO_GREAT: f64 = 1e14;
@@ -48,15 +46,6 @@ pub struct LineKeys {
     pub product: Uuid,
     /// `h_category`.
     pub category: Uuid,
-}
-
-/// The key of a business key: its parts as text, joined by `#$#`.
-#[must_use]
-pub fn key(parts: &[&str]) -> Uuid {
-    match parts {
-        [single] => Uuid::new_v5(&NAMESPACE, single.as_bytes()),
-        several => Uuid::new_v5(&NAMESPACE, several.join("#$#").as_bytes()),
-    }
 }
 
 impl Order {
@@ -126,7 +115,7 @@ impl Order {
                 },
                 user: report::User {
                     id: self.keys.user,
-                    username: payload.user.name.clone(),
+                    username: Some(payload.user.name.clone()),
                     update_ts: payload.user.update_ts,
                 },
                 products: products.collect(),

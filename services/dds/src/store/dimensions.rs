@@ -1,11 +1,12 @@
 //! Rows that many orders share: users, restaurants, dishes and categories with their names, and how they belong together.
 
 use chrono::NaiveDateTime;
+use ordervault_contracts::keys::key;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::rows::{Rows, Satellite, merge, write_hub, write_link, write_pair_satellite, write_satellite};
-use crate::domain::{Order, key};
+use crate::domain::Order;
 
 /// A batch's shared rows.
 #[derive(Default)]

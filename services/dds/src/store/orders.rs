@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use chrono::NaiveDateTime;
+use ordervault_contracts::keys::key;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::rows::{LOAD_SRC, Rows, Satellite, merge, write_link, write_pair_satellite, write_satellite};
-use crate::domain::{Order, key};
+use crate::domain::Order;
 
 /// A batch's own rows.
 #[derive(Default)]
