@@ -33,6 +33,8 @@ pub enum Kind {
     Product,
     /// A restaurant.
     Restaurant,
+    /// A user, whose name stands in no counter.
+    User,
 }
 
 impl Kind {
@@ -42,11 +44,18 @@ impl Kind {
         match self {
             Self::Product => "product",
             Self::Restaurant => "restaurant",
+            Self::User => "user",
         }
+    }
+
+    /// The kind that is written so.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Product, Self::Restaurant, Self::User].into_iter().find(|kind| kind.name() == name)
     }
 }
 
-/// A name of a dish or a restaurant.
+/// A name of a dish, a restaurant or a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     /// What it is called.
@@ -62,7 +71,7 @@ pub struct Order {
     pub id: Uuid,
     /// What it says.
     pub contribution: Contribution,
-    /// The names of its dishes and its restaurant.
+    /// The names of its dishes, its restaurant and, where the report has it, its user.
     pub names: Vec<((Kind, Uuid), Name)>,
     /// The names of its categories, which never change: the key is made of the name.
     pub categories: Vec<(Uuid, String)>,
@@ -89,6 +98,10 @@ impl Order {
         let name = |name: &String| Name { name: name.clone(), version: dictionary_version };
         let mut names = vec![((Kind::Restaurant, payload.restaurant.id), name(&payload.restaurant.name))];
         names.extend(payload.products.iter().map(|product| ((Kind::Product, product.id), name(&product.name))));
+        names.extend(payload.user.username.iter().map(|username| {
+            let version = payload.user.update_ts.map_or(version, |time| time.0);
+            ((Kind::User, payload.user.id), Name { name: username.clone(), version })
+        }));
         let categories = payload.products.iter().map(|product| (product.category.id, product.category.name.clone()));
         let contribution = Contribution {
             version,

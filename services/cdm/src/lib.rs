@@ -18,6 +18,8 @@ pub mod config;
 pub mod domain;
 pub mod store;
 pub mod processor;
+pub mod hub_key;
+pub mod reads;
 pub mod api;
 
 use config::Config;
@@ -44,6 +46,10 @@ impl Program for Cdm {
         &MIGRATIONS
     }
 
+    fn grants() -> Option<&'static str> {
+        Some(include_str!("bi.sql"))
+    }
+
     fn api() -> OpenApiRouter<http::State> {
         api::router()
     }
@@ -57,6 +63,7 @@ impl Program for Cdm {
             layer: Self::LAYER,
             config: config.runtime,
             migrations: &MIGRATIONS,
+            grants: Self::grants(),
             processor: CdmProcessor,
             api: Self::api(),
             sources: vec![],

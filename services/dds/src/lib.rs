@@ -56,6 +56,7 @@ impl Program for Dds {
             layer: Self::LAYER,
             config: config.runtime,
             migrations: &MIGRATIONS,
+            grants: Self::grants(),
             processor: DdsProcessor,
             api: Self::api(),
             sources: vec![],

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::config::PostgresConfig;
 use crate::fault::{Dependency, Fault, Outage, StoreError};
+use crate::reads::Reads;
 
 /// Serialises the creation of schemas between replicas and layers that start together.
 const MIGRATION_LOCK: i64 = 0x6f72_6465_7276_6c74;
@@ -34,6 +35,10 @@ pub const REQUEST_CONNECTIONS: u32 = 3;
 /// For how long a request waits for one of them.
 const REQUEST_TURN: Duration = Duration::from_secs(3);
 
+/// What analysts read may take longer, and is never written.
+const READ_BOUNDS: &str = "set statement_timeout = '20s'; set default_transaction_read_only = on; \
+     set plan_cache_mode = force_custom_plan";
+
 /// A question of a request takes no longer, with its wait for a connection. The server ends a statement before, so whoever
 /// has no answer by then has a connection that leads nowhere.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(12);
@@ -46,23 +51,34 @@ const ATTEMPT: Duration = Duration::from_mins(1);
 /// A pool is given up at most so often: the next server needs a moment, too.
 const RECONNECT_EVERY: Duration = Duration::from_secs(5);
 
-/// The warehouse, by two pools: that of the layer's own work, and that of requests over HTTP, which cannot take a
-/// connection from it.
+/// The warehouse, by three pools: that of the layer's own work, that of requests over HTTP, which cannot take a connection
+/// from it, and that of analysts' reads, which can take none from either.
 #[derive(Clone, Debug)]
 pub struct Database {
     work: Renewable,
     requests: Renewable,
+    reads: Reads,
+    analysts: Renewable,
 }
 
 impl Database {
-    /// Pools that connect when they are first used; `connections` are for the layer's own work.
+    /// Pools that connect when they are first used; `connections` are for the layer's own work, `read_connections` for
+    /// analysts.
     #[must_use]
-    pub fn new(config: &PostgresConfig, layer: &'static str, connections: u32) -> Self {
+    pub fn new(config: &PostgresConfig, layer: &'static str, connections: u32, read_connections: u32) -> Self {
         let options = config.connect_options(&format!("ordervault-{layer}"));
         let work = Bounds { connections, turn: Duration::from_secs(10), session: &[SESSION_BOUNDS] };
         let requests =
             Bounds { connections: REQUEST_CONNECTIONS, turn: REQUEST_TURN, session: &[SESSION_BOUNDS, REQUEST_BOUNDS] };
-        Self { work: Renewable::new(options.clone(), work), requests: Renewable::new(options, requests) }
+        let reads =
+            Bounds { connections: read_connections, turn: REQUEST_TURN, session: &[SESSION_BOUNDS, READ_BOUNDS] };
+        let analysts = Renewable::new(options.clone(), reads);
+        Self {
+            work: Renewable::new(options.clone(), work),
+            requests: Renewable::new(options, requests),
+            reads: Reads::new(analysts.clone(), read_connections),
+            analysts,
+        }
     }
 
     /// The present pool of the layer's own work.
@@ -75,6 +91,12 @@ impl Database {
     #[must_use]
     pub fn for_requests(&self) -> Requests {
         Requests(self.requests.clone())
+    }
+
+    /// The warehouse as analysts read it.
+    #[must_use]
+    pub fn for_analysts(&self) -> Reads {
+        self.reads.clone()
     }
 
     /// Does the work, or gives it up where it hangs: a server may die without its connections being closed.
@@ -100,6 +122,7 @@ impl Database {
     pub fn reconnect(&self) {
         self.work.renew();
         self.requests.renew();
+        self.analysts.renew();
     }
 }
 
@@ -136,7 +159,7 @@ struct Bounds {
 
 /// A pool that can be given up for a new one.
 #[derive(Clone, Debug)]
-struct Renewable {
+pub(crate) struct Renewable {
     options: PgConnectOptions,
     bounds: Bounds,
     present: Arc<Mutex<(PgPool, Instant)>>,
@@ -148,11 +171,11 @@ impl Renewable {
         Self { options, bounds, present }
     }
 
-    fn pool(&self) -> PgPool {
+    pub(crate) fn pool(&self) -> PgPool {
         self.present.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
-    fn renew(&self) {
+    pub(crate) fn renew(&self) {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         if present.1.elapsed() < RECONNECT_EVERY {
             return;
@@ -193,6 +216,17 @@ pub async fn migrate(
     // The layers share `ops` and the account of what was run there; whichever is a release ahead runs what is new.
     run(&mut connection, &OPS_MIGRATIONS, "ops.schema_migrations").await?;
     run(&mut connection, layer_migrations, &format!("{layer}.schema_migrations")).await?;
+    connection.close().await
+}
+
+/// Gives others their rights to what the migrations made. It may be done again at any time, and by several at once.
+pub async fn grant(config: &PostgresConfig, layer: &'static str, grants: &'static str) -> Result<(), sqlx::Error> {
+    let options = config.connect_options(&format!("ordervault-{layer}-migrate"));
+    let mut connection = PgConnection::connect_with(&options).await?;
+    let mut tx = connection.begin().await?;
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
+    tx.execute(grants).await?;
+    tx.commit().await?;
     connection.close().await
 }
 
@@ -248,7 +282,7 @@ mod tests {
         let variables = ["KAFKA_HOST", "PG_WAREHOUSE_HOST", "PG_WAREHOUSE_DBNAME", "PG_WAREHOUSE_USER"];
         let variables: BTreeMap<_, _> = variables.map(|name| (name.to_owned(), "x".to_owned())).into();
         let topics = Topics { group: "g", source: "s", destination: None };
-        Database::new(&RuntimeConfig::read(&mut Settings::of(variables), topics).unwrap().postgres, "cdm", 1)
+        Database::new(&RuntimeConfig::read(&mut Settings::of(variables), topics).unwrap().postgres, "cdm", 1, 1)
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! Every metric's name, labels and meaning: the only place where a metric is named.
 
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -68,6 +69,27 @@ impl Stage {
 }
 
 impl Metrics {
+    /// Records that are not committed yet, of all partitions together; `None` while the broker has not been asked.
+    #[must_use]
+    pub fn lag(&self) -> Option<i64> {
+        let gauges: Vec<i64> = self.lag_by_partition().into_iter().map(|(_, lag)| lag).collect();
+        (!gauges.is_empty()).then(|| gauges.iter().sum())
+    }
+
+    /// The topic's partitions as far as they are known, with the records that are not committed yet.
+    #[must_use]
+    pub fn lag_by_partition(&self) -> Vec<(i32, i64)> {
+        let families = self.lag_records.collect();
+        let gauges = families.iter().flat_map(MetricFamily::get_metric);
+        let named = gauges.filter_map(|gauge| {
+            let label = gauge.get_label().iter().find(|label| label.name() == "partition")?;
+            #[expect(clippy::cast_possible_truncation, reason = "the gauge holds whole numbers")]
+            let lag = gauge.get_gauge().get_value() as i64;
+            Some((label.value().parse().ok()?, lag))
+        });
+        named.collect()
+    }
+
     /// Makes and registers all of them.
     ///
     /// # Panics

@@ -33,6 +33,11 @@ pub trait Program {
     fn runtime(config: &Self::Config) -> &RuntimeConfig;
     /// How its schema comes to be.
     fn migrations() -> &'static Migrator;
+    /// Who else may read its schema, as SQL that may be run at any time.
+    #[must_use]
+    fn grants() -> Option<&'static str> {
+        None
+    }
     /// What it serves beside what every layer does.
     fn api() -> OpenApiRouter<http::State>;
     /// Serves until `shutdown`.
@@ -135,7 +140,14 @@ async fn serve<P: Program>(config: P::Config) -> io::Result<()> {
 }
 
 async fn migrate<P: Program>(config: &P::Config) -> io::Result<()> {
-    database::migrate(&P::runtime(config).postgres, P::LAYER, P::migrations()).await.map_err(io::Error::other)
+    let postgres = &P::runtime(config).postgres;
+    database::migrate(postgres, P::LAYER, P::migrations()).await.map_err(io::Error::other)?;
+    if let Some(grants) = P::grants()
+        && let Err(error) = database::grant(postgres, P::LAYER, grants).await
+    {
+        println!("-- this could not be run here ({error}); have it run by a role that may:\n{}", grants.trim_end());
+    }
+    Ok(())
 }
 
 /// Asks `/readyz` of the service in the same container.

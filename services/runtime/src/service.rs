@@ -47,6 +47,8 @@ pub struct Service<P> {
     pub config: RuntimeConfig,
     /// How its schema comes to be.
     pub migrations: &'static Migrator,
+    /// Who else may read its schema, as SQL.
+    pub grants: Option<&'static str>,
     /// What it makes of a batch.
     pub processor: P,
     /// What it serves beside what every layer serves.
@@ -69,7 +71,7 @@ impl<P: Processor> Service<P> {
         let metrics = Arc::new(Metrics::new(self.layer));
         let batches = u32::try_from(self.config.limits.batches_at_once).unwrap_or(u32::MAX);
         let connections = batches.saturating_add(SPARE_CONNECTIONS);
-        let database = Database::new(&self.config.postgres, self.layer, connections);
+        let database = Database::new(&self.config.postgres, self.layer, connections, self.config.api.read_connections);
         let broker = Broker::new(&self.config.kafka).map(Arc::new);
         let state = http::State {
             layer: self.layer,
@@ -78,6 +80,7 @@ impl<P: Processor> Service<P> {
             health: Arc::clone(&self.health),
             metrics: Arc::clone(&metrics),
             database: database.for_requests(),
+            reads: database.for_analysts(),
             broker: broker.as_ref().ok().cloned(),
         };
         let routes = http::router(state, &self.config.api, self.api.clone());
@@ -97,9 +100,14 @@ impl<P: Processor> Service<P> {
         metrics: Arc<Metrics>,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
-        let Self { layer, config, migrations, processor, health, sources, .. } = self;
+        let Self { layer, config, migrations, grants, processor, health, sources, .. } = self;
         let learned = async {
             migrate(&config.postgres, layer, migrations, &health).await;
+            if let Some(grants) = grants
+                && let Err(error) = database::grant(&config.postgres, layer, grants).await
+            {
+                tracing::info!(%error, "rights that others need could not be given; the command `migrate` prints how");
+            }
             Steering::learn(layer, database.clone(), Arc::clone(&health), Arc::clone(&metrics)).await
         };
         let (steering, doors) = tokio::select! {

@@ -61,6 +61,7 @@ impl Program for Stg {
         let service = Service {
             layer: Self::LAYER,
             migrations: &MIGRATIONS,
+            grants: Self::grants(),
             processor: StgProcessor::new(Dictionary::new(&config.redis, config.dictionary_ttl)),
             api: Self::api(),
             sources: vec![Arc::new(StoredOrders)],

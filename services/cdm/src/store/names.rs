@@ -1,4 +1,4 @@
-//! `cdm.names`: what each dish and restaurant is called, by the newest version of the dictionary.
+//! `cdm.names`: what each dish, restaurant and user is called, by the newest version of the dictionary.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use uuid::Uuid;
 
 use crate::domain::{Kind, Name, Order};
 
-/// A dish or a restaurant.
+/// A dish, a restaurant or a user.
 pub(super) type Key = (Kind, Uuid);
 
-/// Held shared by every batch, and alone by one that renames: such a batch rewrites counters of other batches' keys.
+/// Held shared by every batch, and alone by one that renames a dish or a restaurant: such a batch rewrites counters of other batches' keys.
 const LOCK: i64 = 0x6f76_6e61_6d65;
 
 /// Names to be written, by what is to be done.
 #[derive(Default)]
 struct Changes<'n> {
     unknown: BTreeMap<Key, &'n Name>,
-    /// Called as before, by a newer version.
+    /// Called as before, by a newer version, or otherwise, where no counter says so.
     confirmed: BTreeMap<Key, &'n Name>,
     renamed: BTreeMap<Key, &'n Name>,
 }
 
-/// Of each dish and restaurant the newest name in the batch; of equal versions the later.
+/// Of each thing with a name the newest one in the batch; of equal versions the later.
 pub(super) fn newest<'o>(orders: &[&'o Order]) -> BTreeMap<Key, &'o Name> {
     let mut newest: BTreeMap<Key, &Name> = BTreeMap::new();
     for (key, name) in orders.iter().flat_map(|order| &order.names) {
@@ -61,24 +61,26 @@ pub(super) async fn write(tx: &mut PgConnection, names: &BTreeMap<Key, &Name>) -
 /// Compares with what is there. What is known and as new is left alone, since it is hot: writing would lock it.
 async fn changes<'n>(tx: &mut PgConnection, names: &BTreeMap<Key, &'n Name>) -> Result<Changes<'n>, sqlx::Error> {
     let (kinds, ids) = columns(names);
-    let held: Vec<(bool, Uuid, String, NaiveDateTime)> = sqlx::query_as(
-        "select kind = 'product', id, name, version from cdm.names \
+    let held: Vec<(String, Uuid, String, NaiveDateTime)> = sqlx::query_as(
+        "select kind, id, name, version from cdm.names \
          join unnest($1::text[], $2::uuid[]) r(kind, id) using (kind, id)",
     )
     .bind(kinds)
     .bind(ids)
     .fetch_all(tx)
     .await?;
-    let kind = |is_product| if is_product { Kind::Product } else { Kind::Restaurant };
     let held: BTreeMap<Key, Name> = held
         .into_iter()
-        .map(|(is_product, id, name, version)| ((kind(is_product), id), Name { name, version }))
+        .filter_map(|(kind, id, name, version)| Some(((Kind::of_name(&kind)?, id), Name { name, version })))
         .collect();
     let mut changes = Changes::default();
     for (key, name) in names {
         let group = match held.get(key) {
             None => &mut changes.unknown,
-            Some(old) if old.version <= name.version && old.name != name.name => &mut changes.renamed,
+            Some(old) if old.version <= name.version && old.name != name.name => match key.0 {
+                Kind::Product | Kind::Restaurant => &mut changes.renamed,
+                Kind::User => &mut changes.confirmed,
+            },
             Some(old) if old.version < name.version => &mut changes.confirmed,
             Some(_) => continue,
         };

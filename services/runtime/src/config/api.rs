@@ -22,6 +22,8 @@ pub struct ApiConfig {
     pub cors_origins: Vec<HeaderValue>,
     /// So many wrong tokens a minute are answered to one address as such.
     pub failed_logins_per_minute: NonZeroU32,
+    /// Connections to PostgreSQL for what analysts read.
+    pub read_connections: u32,
 }
 
 impl ApiConfig {
@@ -40,11 +42,15 @@ impl ApiConfig {
             "a whole number from 1 to 100000",
             |text| text.parse().ok().filter(|count: &NonZeroU32| count.get() <= 100_000),
         );
+        let read_connections = settings.or("API_READ_CONNECTIONS", 4, "a whole number from 1 to 64", |text| {
+            text.parse().ok().filter(|count| (1..=64).contains(count))
+        });
         Some(Self {
             ops_tokens: ops_tokens?,
             read_tokens: read_tokens?,
             cors_origins: cors_origins?,
             failed_logins_per_minute: failed_logins_per_minute?,
+            read_connections: read_connections?,
         })
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::DefaultBodyLimit;
 use axum::{Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -37,6 +38,7 @@ use crate::config::ApiConfig;
 use crate::database::Requests;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::reads::Reads;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -53,6 +55,8 @@ pub struct State {
     pub topic: Arc<str>,
     /// The warehouse, as requests may ask it.
     pub database: Requests,
+    /// The warehouse, as analysts read it.
+    pub reads: Reads,
     /// Answers about the topic and the group; none where its client could not be made.
     pub broker: Option<Arc<Broker>>,
 }
@@ -93,6 +97,7 @@ pub fn router(state: State, config: &ApiConfig, api: OpenApiRouter<State>) -> Ro
         if config.cors_origins.is_empty() { guarded } else { guarded.layer(edge::cors(&config.cors_origins)) };
     // The last layer is the outermost one.
     reachable
+        .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(edge::panicked))
         .layer(middleware::from_fn(edge::headers))
         .layer(middleware::from_fn(request_id::give))

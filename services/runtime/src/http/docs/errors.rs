@@ -148,7 +148,9 @@ fn example(code: Code) -> serde_json::Value {
 fn bears(code: Code, header: &HeaderName) -> bool {
     match *header {
         WWW_AUTHENTICATE => code.status() == StatusCode::UNAUTHORIZED,
-        RETRY_AFTER => matches!(code, Code::TooManyFailedLogins | Code::DatabaseAway | Code::KafkaAway),
+        RETRY_AFTER => {
+            matches!(code, Code::TooManyFailedLogins | Code::TooManyReads | Code::DatabaseAway | Code::KafkaAway)
+        }
         _ => false,
     }
 }

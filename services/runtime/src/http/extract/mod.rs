@@ -12,5 +12,5 @@ pub use json::{BODY_LIMIT, Json};
 pub use limit::Limit;
 pub use object::{object, object_or_null};
 pub use path::{Path, PathId};
-pub use query::{NoParameters, Query};
+pub use query::{NoParameters, Query, Repeatable, RepeatableQuery};
 pub use wait::Wait;

@@ -1,5 +1,7 @@
 //! The query string.
 
+use std::borrow::Cow;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use serde::Deserialize;
@@ -21,12 +23,42 @@ pub struct Query<T>(pub T);
 #[serde(deny_unknown_fields)]
 pub struct NoParameters {}
 
+/// The parameters of the query string, of which some may be repeated: their values come joined by commas.
+#[derive(Clone, Copy, Debug)]
+pub struct RepeatableQuery<T>(pub T);
+
+/// Parameters of which some may be repeated.
+pub trait Repeatable: DeserializeOwned {
+    /// The names of those.
+    const NAMES: &'static [&'static str];
+}
+
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         read(parts.uri.query().unwrap_or_default()).map(Self)
     }
+}
+
+impl<T: Repeatable, S: Sync> FromRequestParts<S> for RepeatableQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        read(&joined(parts.uri.query().unwrap_or_default(), T::NAMES)).map(Self)
+    }
+}
+
+/// The query with the values of each repeatable parameter joined at its first place.
+fn joined(query: &str, repeatable: &[&str]) -> String {
+    let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match pairs.iter_mut().find(|(held, _)| *held == name && repeatable.contains(&&**held)) {
+            Some((_, values)) => *values = format!("{values},{value}").into(),
+            None => pairs.push((name, value)),
+        }
+    }
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {

@@ -14,6 +14,9 @@ use crate::fault::{self, Fault};
 /// For how long a client is asked to wait for a dependency.
 const DEPENDENCY_AGAIN: Duration = Duration::from_secs(5);
 
+/// For how long a client is asked to wait for its turn to read.
+const READS_AGAIN: Duration = Duration::from_secs(2);
+
 /// What the client says who it is with, per RFC 6750.
 const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="ordervault""#);
 const CHALLENGE_AFTER_WRONG_TOKEN: HeaderValue =
@@ -43,8 +46,50 @@ impl Problem {
     /// The cursor is not one that was given out.
     #[must_use]
     pub fn invalid_cursor() -> Self {
-        let detail = "is not a next_cursor of such a list; leave it out to begin with the newest";
-        Self::new(Code::InvalidCursor, format!("the parameter cursor {detail}")).at_parameter("cursor", detail)
+        Self::invalid_cursor_in("cursor")
+    }
+
+    /// The cursor in a parameter is not one that was given out.
+    #[must_use]
+    pub fn invalid_cursor_in(parameter: &str) -> Self {
+        let detail = "was not given out by this list with this filter and sort; leave it out to begin anew";
+        Self::new(Code::InvalidCursor, format!("the parameter {parameter} {detail}")).at_parameter(parameter, detail)
+    }
+
+    /// The changes since the cursor cannot be known any more.
+    #[must_use]
+    pub fn cursor_outdated() -> Self {
+        let detail = "belongs to another database, or to tables that were made anew since; leave it out, take everything \
+                      again, and go on from there";
+        Self::new(Code::CursorOutdated, format!("the parameter since {detail}")).at_parameter("since", detail)
+    }
+
+    /// The client takes none of the forms that there are.
+    #[must_use]
+    pub fn not_acceptable(accept: &str) -> Self {
+        let accept: String = accept.chars().take(80).collect();
+        let served = "application/json, application/x-ndjson and text/csv are served";
+        Self::new(Code::NotAcceptable, format!("the header Accept holds {accept:?}; {served}"))
+    }
+
+    /// Every turn to read is taken.
+    #[must_use]
+    pub fn too_many_reads() -> Self {
+        Self::new(Code::TooManyReads, "too many reads are under way; API_READ_CONNECTIONS bounds them")
+            .retry_after(READS_AGAIN)
+    }
+
+    /// The database ended a read for its length.
+    #[must_use]
+    pub fn query_too_slow() -> Self {
+        Self::new(Code::QueryTooSlow, "the query takes too long: narrow the filter, or ask for count=estimated")
+    }
+
+    /// The tables are not as far as the client wants them to be.
+    #[must_use]
+    pub fn offset_not_applied(detail: &str) -> Self {
+        Self::new(Code::OffsetNotApplied, format!("the parameter min_offset {detail}"))
+            .at_parameter("min_offset", detail)
     }
 
     /// A token is needed and none came.
@@ -137,6 +182,14 @@ impl Problem {
     pub fn unknown_partition(pointer: &str, partition: i32, partitions: usize) -> Self {
         let detail = format!("names the partition {partition}; the topic has {partitions}, from 0");
         Self::new(Code::UnknownPartition, format!("{pointer} {detail}")).at(pointer, detail)
+    }
+
+    /// The topic has not the partition that a query parameter names.
+    #[must_use]
+    pub fn no_such_partition(parameter: &str, partition: i32, partitions: usize) -> Self {
+        let detail = format!("names the partition {partition}; the topic has {partitions}, from 0");
+        Self::new(Code::UnknownPartition, format!("the parameter {parameter} {detail}"))
+            .at_parameter(parameter, &detail)
     }
 
     /// PostgreSQL could not be asked.

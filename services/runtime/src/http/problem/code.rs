@@ -44,7 +44,7 @@ codes! {
     UnknownField = "unknown_field", BAD_REQUEST, "The body has a field that is not known here; `detail` names the nearest that is.";
     UnknownParameter = "unknown_parameter", BAD_REQUEST, "The query has a parameter that is not known here; `detail` names the nearest that is.";
     InvalidParameter = "invalid_parameter", BAD_REQUEST, "A query parameter holds something that it does not take, or stands twice.";
-    InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor is not one that a list of this kind has given as `next_cursor`.";
+    InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor is not one that the same list, with the same filter and sort, has given out.";
     TokenMissing = "token_missing", UNAUTHORIZED, "A token is needed and none was sent: `Authorization: Bearer <token>`.";
     TokenUnknown = "token_unknown", UNAUTHORIZED, "The token that was sent is none of those that are set.";
     ChangesDisabled = "changes_disabled", FORBIDDEN, "No ops token is set, so nothing can be changed over HTTP; `detail` says how to set one.";
@@ -54,20 +54,25 @@ codes! {
     DeadLetterNotFound = "dead_letter_not_found", NOT_FOUND, "No dead letter of this layer has this id.";
     UnknownPartition = "unknown_partition", NOT_FOUND, "The topic has no such partition.";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not take this method; the header `Allow` names those that it takes.";
+    NotAcceptable = "not_acceptable", NOT_ACCEPTABLE, "None of the media types of the header `Accept` is among those that are served: `application/json`, `application/x-ndjson`, `text/csv`.";
     Timeout = "timeout", REQUEST_TIMEOUT, "The request was not answered in time. What it began may still go on: look before sending it again.";
     ResetUnderWay = "reset_under_way", CONFLICT, "Another reset of offsets is under way; `operation` is its id.";
     OperationFinished = "operation_finished", CONFLICT, "The operation has come to its end and cannot be cancelled any more.";
     NotCancellable = "not_cancellable", CONFLICT, "An operation of this kind cannot be cancelled.";
     DeadLetterClosed = "dead_letter_closed", CONFLICT, "The dead letter is resolved or discarded, so there is nothing left to do about it.";
     WouldSkipRecords = "would_skip_records", CONFLICT, "The reset would skip records that were never processed; say `\"skip_records\": true` if that is meant.";
+    CursorOutdated = "cursor_outdated", GONE, "The cursor belongs to a database, or to a state of its tables, that is no more: start anew without `since`, which gives every counter again.";
     PlanOutOfDate = "plan_out_of_date", PRECONDITION_FAILED, "The offsets have moved since the plan was made: ask for a new plan and send its `ETag`.";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB.";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is not declared as JSON: send `Content-Type: application/json`.";
     InvalidField = "invalid_field", UNPROCESSABLE_ENTITY, "A value is of the wrong type or outside of what is taken; `errors` points at it.";
     TooManyFailedLogins = "too_many_failed_logins", TOO_MANY_REQUESTS, "Too many wrong tokens came from this address; `Retry-After` says when to try again. A right token always passes.";
+    TooManyReads = "too_many_reads", TOO_MANY_REQUESTS, "Too many reads are under way; `Retry-After` says when to try again.";
     DatabaseAway = "database_away", SERVICE_UNAVAILABLE, "PostgreSQL could not be asked, or has not answered in time; `/readyz` says what is known of it. Try again after `Retry-After`.";
     KafkaAway = "kafka_away", SERVICE_UNAVAILABLE, "Kafka could not be asked; `/readyz` says why. Try again after `Retry-After`.";
     InternalFault = "internal_fault", SERVICE_UNAVAILABLE, "The service failed at this request by a fault of its own; the log has it under `request_id`.";
+    QueryTooSlow = "query_too_slow", GATEWAY_TIMEOUT, "PostgreSQL did not finish the query in time: narrow the filter, take smaller pages, or ask for `count=estimated`.";
+    OffsetNotApplied = "offset_not_applied", GATEWAY_TIMEOUT, "The offset of `min_offset` was not applied within `wait`; `detail` says how far the tables are.";
 }
 
 impl Code {

@@ -64,6 +64,7 @@ fn server(settings: &[(&str, &str)]) -> Router {
     let all = needed.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let mut read = Settings::of(all.collect::<BTreeMap<_, _>>());
     let config = RuntimeConfig::read(&mut read, Topics { group: "g", source: "s", destination: None }).unwrap();
+    let database = Database::new(&config.postgres, "cdm", 1, 1);
     let state = State {
         group: "g".into(),
         topic: "s".into(),
@@ -71,7 +72,8 @@ fn server(settings: &[(&str, &str)]) -> Router {
         layer: "cdm",
         health: Health::new(&["startup"]).into(),
         metrics: Metrics::new("cdm").into(),
-        database: Database::new(&config.postgres, "cdm", 1).for_requests(),
+        database: database.for_requests(),
+        reads: database.for_analysts(),
     };
     super::router(state, &config.api, layer::router())
 }

@@ -1,0 +1,13 @@
+-- The role that analysts' logins are members of: it reads the views of CDM and nothing else. It may be run again at any
+-- time; whoever runs it must be allowed to create roles, and to grant what the service's role owns.
+do $$ begin
+    if not exists (select from pg_roles where rolname = 'ordervault_bi') then
+        create role ordervault_bi nologin;
+    end if;
+exception when duplicate_object or unique_violation then
+    -- Another database of this server was quicker.
+    null;
+end $$;
+grant usage on schema cdm to ordervault_bi;
+grant select on cdm.v_user_product_counters, cdm.v_user_category_counters, cdm.v_restaurant_category_counters,
+    cdm.v_product_counters, cdm.v_category_counters to ordervault_bi;

@@ -1,0 +1,15 @@
+//! The counters over REST, against plain SQL on the same tables: pages, files, changes, freshness.
+
+#![expect(clippy::unwrap_used, reason = "tests may")]
+
+mod scene;
+mod paging;
+mod selecting;
+mod formats;
+mod streaming;
+mod changes;
+mod unchanged;
+mod own_writes;
+mod hostile;
+mod segments;
+mod analysts;
