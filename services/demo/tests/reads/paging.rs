@@ -31,8 +31,8 @@ async fn pages(scene: &Scene, query: &str) -> Vec<i64> {
 async fn every_counter_that_does_not_move_comes_exactly_once_in_every_order_while_others_change() {
     let scene = Scene::new("paging").await;
     scene.fill(COUNTERS).await;
-    let (done, changes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let (pool, stop, made) = (scene.stage.pool.clone(), Arc::clone(&done), Arc::clone(&changes));
+    let (done, rows_written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (pool, stop, made) = (scene.stage.pool.clone(), Arc::clone(&done), Arc::clone(&rows_written));
     let writer = tokio::spawn(async move {
         while !stop.load(Ordering::Relaxed) {
             let changed = sqlx::query(
@@ -58,9 +58,9 @@ async fn every_counter_that_does_not_move_comes_exactly_once_in_every_order_whil
     });
     for column in SORTS {
         for (sort, direction) in [(column.to_owned(), "asc"), (format!("-{column}"), "desc")] {
-            let before = changes.load(Ordering::Relaxed);
+            let before = rows_written.load(Ordering::Relaxed);
             let found: Vec<i64> = pages(&scene, &format!("sort={sort}&fields=id")).await;
-            assert!(changes.load(Ordering::Relaxed) > before, "nothing changed meanwhile");
+            assert!(rows_written.load(Ordering::Relaxed) > before, "nothing changed meanwhile");
             let mut times: BTreeMap<i64, u32> = BTreeMap::new();
             for id in &found {
                 *times.entry(*id).or_default() += 1;

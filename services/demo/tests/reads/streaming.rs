@@ -55,7 +55,7 @@ async fn a_million_counters_are_one_file_in_constant_memory_and_nobody_holds_a_c
     assert_eq!(answer.status(), 200);
     let (mut lines, mut bytes) = (0, 0);
     while let Some(part) = answer.chunk().await.unwrap() {
-        lines += part.iter().filter(|byte| **byte == b'\n').count();
+        lines += part.split(|byte| *byte == b'\n').count() - 1;
         bytes += part.len();
     }
     assert_eq!(lines, usize::try_from(COUNTERS).unwrap() + 1);
