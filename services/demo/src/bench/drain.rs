@@ -58,7 +58,7 @@ pub async fn measure(figures: &mut Figures) -> Result<(), Error> {
 }
 
 /// Orders a second between the first batch and the last: the start is a figure of its own.
-async fn rate(service: &Service) -> Result<f64, Error> {
+pub async fn rate(service: &Service) -> Result<f64, Error> {
     let (first, since) = until("the first batch", PATIENCE, async || {
         let done = processed(service).await?;
         Ok((done > 0.0).then(|| (done, Instant::now())))
