@@ -82,7 +82,8 @@ async fn play(
     }
     println!("\nthe backlog is through all layers after {:.1} s; counting anew", begun.elapsed().as_secs_f64());
     let mut equal = true;
-    for report in stage.recount(&NameCheck::Present).await? {
+    let cdm = services.last().ok_or("no services")?;
+    for report in stage.recount_with_reads(&NameCheck::Present, cdm).await? {
         println!("{report}");
         equal &= report.is_equal();
     }

@@ -19,14 +19,21 @@ const RESTAURANT_CATEGORY: &str = "SELECT concat('restaurant_id=', restaurant_id
     concat('order_cnt=', order_cnt, ' category_name=', category_name), concat(' restaurant_name=', restaurant_name) \
     FROM cdm.restaurant_category_counters WHERE order_cnt <> 0";
 
+const PRODUCT: &str = "SELECT concat('product_id=', product_id), concat('order_cnt=', order_cnt), \
+    concat(' product_name=', product_name) FROM cdm.v_product_counters";
+
+const CATEGORY: &str = "SELECT concat('category_id=', category_id), \
+    concat('order_cnt=', order_cnt, ' category_name=', category_name), '' FROM cdm.v_category_counters";
+
 /// Counters under way: by key the number of orders, and the end of the row's text in every form that is right.
 type Counters = BTreeMap<String, (u64, Vec<String>)>;
 
-/// The three marts. Only the newest version of an order counts, once for each distinct dish and once for each distinct
+/// The three marts, and the first two summed over all users. Only the newest version of an order counts, once for each distinct dish and once for each distinct
 /// category, and not at all while it is cancelled.
 pub(super) fn tables(facts: &Facts<'_>, names: &NameCheck) -> Vec<Table> {
     let (mut user_product, mut user_category, mut restaurant_category) =
         (Counters::new(), Counters::new(), Counters::new());
+    let (mut products, mut all_categories) = (Counters::new(), Counters::new());
     for fact in facts.newest() {
         let version = fact.version();
         if version.status == "CANCELLED" {
@@ -36,18 +43,18 @@ pub(super) fn tables(facts: &Facts<'_>, names: &NameCheck) -> Vec<Table> {
         let restaurant = key(&[&version.restaurant]);
         for dish in &fact.resolved.dishes {
             let product = key(&[&dish.id]);
-            count(&mut user_product, format!("user_id={user} product_id={product}"), || {
-                names.texts(&dish.id, &dish.name, |name| format!(" product_name={name}"))
-            });
+            let texts = || names.texts(&dish.id, &dish.name, |name| format!(" product_name={name}"));
+            count(&mut user_product, format!("user_id={user} product_id={product}"), texts);
+            count(&mut products, format!("product_id={product}"), texts);
         }
         let mut categories: Vec<&str> = fact.resolved.dishes.iter().map(|dish| dish.category.as_str()).collect();
         categories.sort_unstable();
         categories.dedup();
         for name in categories {
             let category = key(&[name]);
-            count(&mut user_category, format!("user_id={user} category_id={category}"), || {
-                vec![format!(" category_name={name}")]
-            });
+            let text = || vec![format!(" category_name={name}")];
+            count(&mut user_category, format!("user_id={user} category_id={category}"), text);
+            count(&mut all_categories, format!("category_id={category}"), text);
             let key = format!("restaurant_id={restaurant} category_id={category}");
             count(&mut restaurant_category, key, || {
                 names
@@ -65,6 +72,8 @@ pub(super) fn tables(facts: &Facts<'_>, names: &NameCheck) -> Vec<Table> {
         table("user_product_counters", USER_PRODUCT, user_product),
         table("user_category_counters", USER_CATEGORY, user_category),
         table("restaurant_category_counters", RESTAURANT_CATEGORY, restaurant_category),
+        table("v_product_counters", PRODUCT, products),
+        table("v_category_counters", CATEGORY, all_categories),
     ]
 }
 

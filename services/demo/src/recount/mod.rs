@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! source topic ─▶ Orders (every version) ─┐
-//! Redis ────────▶ Snapshot ───────────────┴▶ Recount ─▶ compare_stg, compare_dds, compare_cdm ─▶ Report
+//! Redis ────────▶ Snapshot ───────────────┴▶ Recount ─▶ compare_stg, …_dds, …_cdm, …_reads ─▶ Report
 //! ```
 //!
 //! It keeps everything in memory and works in the most obvious way that there is: it has to be right, not quick.
@@ -27,6 +27,7 @@ mod vault;
 mod vault_queries;
 
 mod compare;
+mod reads;
 
 mod keys;
 mod numbers;
@@ -143,13 +144,23 @@ impl Recount {
         Ok(report)
     }
 
-    /// Compares the counters of the three marts. A counter of 0 counts as absent.
+    /// Compares the counters of the three marts, and of the two that are summed over all users. A counter of 0 counts as
+    /// absent.
     ///
     /// # Errors
     ///
     /// When a table cannot be read.
     pub async fn compare_cdm(&self, pool: &PgPool) -> Result<Report, Error> {
         compare_tables(pool, &self.marts, self.with_names).await
+    }
+
+    /// Compares the same counters as CDM serves them at this address.
+    ///
+    /// # Errors
+    ///
+    /// When it does not serve them.
+    pub async fn compare_reads(&self, url: &str) -> Result<Report, Error> {
+        reads::compare_reads(url, &self.marts, self.with_names).await
     }
 }
 

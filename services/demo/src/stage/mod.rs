@@ -110,8 +110,23 @@ impl Stage {
 
     /// Counts anew from the source topic and the dictionary, and compares the tables of every layer.
     pub async fn recount(&mut self, names: &NameCheck) -> Result<Vec<Report>, Error> {
+        self.compared(&self.counted(names).await?).await
+    }
+
+    /// The same, and compares what CDM serves over REST as well.
+    pub async fn recount_with_reads(&mut self, names: &NameCheck, cdm: &Service) -> Result<Vec<Report>, Error> {
+        let recount = self.counted(names).await?;
+        let mut reports = self.compared(&recount).await?;
+        reports.push(recount.compare_reads(&cdm.url).await?);
+        Ok(reports)
+    }
+
+    async fn counted(&self, names: &NameCheck) -> Result<Recount, Error> {
         let topic = self.source_topic(LAYERS[0]);
-        let recount = Recount::of_topic(&self.cluster, &topic, &mut self.redis, names).await?;
+        Recount::of_topic(&self.cluster, &topic, &mut self.redis.clone(), names).await
+    }
+
+    async fn compared(&self, recount: &Recount) -> Result<Vec<Report>, Error> {
         Ok(vec![
             recount.compare_stg(&self.pool).await?,
             recount.compare_dds(&self.pool).await?,

@@ -13,3 +13,4 @@ mod own_writes;
 mod hostile;
 mod segments;
 mod analysts;
+mod recipes;
