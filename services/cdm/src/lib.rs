@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 pub mod config;
+pub mod hub_key;
 pub mod domain;
 pub mod store;
 pub mod processor;
