@@ -5,3 +5,4 @@
 mod scene;
 
 mod stored;
+mod vault;
