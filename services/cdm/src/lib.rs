@@ -19,6 +19,7 @@ pub mod hub_key;
 pub mod domain;
 pub mod store;
 pub mod processor;
+pub mod contributions;
 pub mod api;
 
 use config::Config;

@@ -22,7 +22,7 @@ enum Rule {
 
 /// The rule of every operation; one that was never thought about has none. The ids that are asked for belong to
 /// nothing, so that 404 is what whoever may ask is told; the first examples of what can be a dry run are dry runs.
-const RULES: [(&str, Rule); 20] = [
+const RULES: [(&str, Rule); 23] = [
     ("livez", Rule::Everyone(200)),
     ("readyz", Rule::Everyone(200)),
     ("metrics", Rule::Everyone(200)),
@@ -40,6 +40,9 @@ const RULES: [(&str, Rule); 20] = [
     ("getOrderEvent", Rule::Readers(404)),
     ("republishOrderEvents", Rule::Operators(200)),
     ("getOrder", Rule::Readers(404)),
+    ("getContribution", Rule::Readers(404)),
+    ("listOrdersOfUserProduct", Rule::Readers(404)),
+    ("listOrdersOfUserCategory", Rule::Readers(404)),
     ("listOperations", Rule::Readers(200)),
     ("getOperation", Rule::Readers(404)),
     ("cancelOperation", Rule::Operators(404)),

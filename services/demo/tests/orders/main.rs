@@ -6,3 +6,4 @@ mod scene;
 
 mod stored;
 mod vault;
+mod counted;
