@@ -7,7 +7,7 @@ use ordervault_contracts::order_report::OrderReport;
 use uuid::Uuid;
 
 /// The status that takes an order off the counters.
-const CANCELLED: &str = "CANCELLED";
+pub const CANCELLED: &str = "CANCELLED";
 
 /// What an order says at one version.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 pub mod config;
+pub mod hub_key;
 pub mod domain;
 pub mod store;
 pub mod processor;
-pub mod hub_key;
 pub mod reads;
+pub mod contributions;
 pub mod api;
 
 use config::Config;

@@ -17,6 +17,7 @@ pub mod config;
 pub mod domain;
 pub mod store;
 pub mod processor;
+pub mod reads;
 pub mod api;
 
 use config::Config;

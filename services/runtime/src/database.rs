@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migration, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Postgres, Transaction};
 use tokio::time::Instant;
 
 use crate::config::PostgresConfig;
@@ -135,6 +135,11 @@ impl Requests {
     #[must_use]
     pub fn pool(&self) -> PgPool {
         self.0.pool()
+    }
+
+    /// A transaction for several questions of which all are to be answered from one state of the warehouse.
+    pub async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.pool().begin_with("begin isolation level repeatable read, read only").await
     }
 
     /// Waits for an answer for as long as a request may.

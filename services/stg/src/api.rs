@@ -1,13 +1,17 @@
 //! What STG serves beside what every layer does.
 
+use std::num::ParseIntError;
+use std::str::FromStr;
+
 use axum::extract::State as FromState;
 use axum::response::{IntoResponse as _, Response};
 use ordervault_runtime::control::operations::{Kind, NewOperation, Operation};
+use ordervault_runtime::error_set;
 use ordervault_runtime::http::accepted::{self, Accepted, WaitFor};
-use ordervault_runtime::http::docs::{ChangeErrors, tags};
-use ordervault_runtime::http::extract::{Json, Query, object_or_null};
+use ordervault_runtime::http::docs::{ChangeErrors, ReadErrors, tags};
+use ordervault_runtime::http::extract::{Json, NoParameters, Path, PathId, Query, object_or_null};
 use ordervault_runtime::http::fields::{Cap, Rate, Text, USUAL_RATE, yes};
-use ordervault_runtime::http::{Actor, Problem, State};
+use ordervault_runtime::http::{Actor, Code, Problem, State};
 use ordervault_runtime::jobs::{Progress, lease};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -17,6 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::republish::{self, IdRange, Selection, TimeRange};
+use crate::store::{self, OrderEvent};
 
 const ORDER_EVENTS: &str = "order events";
 
@@ -25,7 +30,43 @@ const ORDER_EVENTS: &str = "order events";
 pub fn router() -> OpenApiRouter<State> {
     let about = tags::tag(ORDER_EVENTS, "The orders as they came, and sending them onward again.");
     let description = OpenApiBuilder::new().tags(Some([about])).build();
-    OpenApiRouter::with_openapi(description).routes(routes!(republish_orders))
+    OpenApiRouter::with_openapi(description).routes(routes!(get_order_event)).routes(routes!(republish_orders))
+}
+
+error_set!(OneErrors: ReadErrors + OrderEventNotFound);
+
+/// The number of an order at the source.
+#[derive(Clone, Copy, Debug)]
+struct OrderNumber(i64);
+
+impl FromStr for OrderNumber {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
+    }
+}
+
+impl PathId for OrderNumber {
+    const NOT_FOUND: Code = Code::OrderEventNotFound;
+}
+
+/// One stored order
+///
+/// The newest version of it that came, its payload to the letter, and the record that brought it. Of records that say the same
+/// that is the one that was processed first.
+#[utoipa::path(
+    get, path = "/api/v1/order-events/{id}", operation_id = "getOrderEvent", tag = ORDER_EVENTS,
+    params(("id" = i64, Path, description = "The order's number at the source.", example = 1)),
+    responses((status = 200, description = "The order as it came.", body = OrderEvent), OneErrors)
+)]
+async fn get_order_event(
+    FromState(state): FromState<State>,
+    Path(OrderNumber(id)): Path<OrderNumber>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<axum::Json<OrderEvent>, Problem> {
+    let held = state.database.ask(store::find(&state.database.pool(), id)).await?;
+    held.map(axum::Json).ok_or_else(|| Problem::order_event_not_found(id))
 }
 
 /// A wish to send stored orders onward again.

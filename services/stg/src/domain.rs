@@ -8,6 +8,7 @@ use ordervault_contracts::source_order::{Item, SourceOrder};
 use ordervault_contracts::stg_order as onward;
 use ordervault_contracts::time::Time;
 use ordervault_runtime::fault::RecordFault;
+use ordervault_runtime::record::Record;
 
 use crate::dictionary::{Dish, Entry, Restaurant, User};
 
@@ -22,6 +23,12 @@ pub struct Order {
     pub sent: NaiveDateTime,
     /// The version.
     pub version: NaiveDateTime,
+    /// Where its record lies: the topic.
+    pub topic: Arc<str>,
+    /// Where its record lies: the partition.
+    pub partition: i32,
+    /// Where its record lies: the offset.
+    pub offset: i64,
     /// The user, as the dictionary has it.
     pub user: Entry<User>,
     /// The restaurant, as the dictionary has it.
@@ -42,15 +49,26 @@ pub struct Named<'o> {
 impl Order {
     /// An order that the dictionary has not been asked about.
     #[must_use]
-    pub fn new(message: SourceOrder, payload: Bytes, record_time: DateTime<Utc>) -> Self {
+    pub fn new(message: SourceOrder, payload: Bytes, record: &Record) -> Self {
         Self {
-            sent: message.sent_dttm.map_or(record_time.naive_utc(), |time| time.0),
+            sent: message.sent_dttm.map_or(record.time.naive_utc(), |time| time.0),
             version: message.version().0,
+            topic: Arc::clone(&record.topic),
+            partition: record.partition,
+            offset: record.offset,
             payload,
             message,
             user: Entry::Missing,
             restaurant: Entry::Missing,
         }
+    }
+
+    /// Whether this is what is stored once both have come, `held` first. Of two that say the same the first stays, so that a
+    /// record that is processed again leaves no trace.
+    #[must_use]
+    pub fn replaces(&self, held: &Self) -> bool {
+        let says_else = || (self.sent, &self.payload) != (held.sent, &held.payload);
+        self.version > held.version || (self.version == held.version && says_else())
     }
 
     /// The payload as text.

@@ -32,7 +32,7 @@ impl Processor for StgProcessor {
         let Some(value) = &record.value else { return Decoded::Skip(Skip::NullValue) };
         match decode::read(value, OBJECT_TYPE) {
             Ok(Envelope::Message { message, payload }) => {
-                Decoded::Fact(Order::new(message, value.slice_ref(payload.as_bytes()), record.time))
+                Decoded::Fact(Order::new(message, value.slice_ref(payload.as_bytes()), record))
             }
             Ok(Envelope::OtherType) => Decoded::Skip(Skip::OtherType),
             Ok(Envelope::NoPayload) => Decoded::Skip(Skip::NoPayload),

@@ -19,9 +19,7 @@ use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::{Executor as _, FromRow};
 use utoipa::ToSchema;
 
-/// Where these records lie, in the place of a topic: an order that lacks something from the dictionary becomes a dead
-/// letter under this name, with its id as the offset.
-const TABLE: &str = "stg.order_events";
+use crate::store::{READABLE, TABLE};
 
 /// Which stored orders are meant; what is left out does not matter.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -69,9 +67,6 @@ const REACH: i64 = 10_000;
 const COUNT_WITHIN: &str = "set local statement_timeout = '5s'";
 /// How the server says that it took longer.
 const CANCELLED: &str = "57014";
-
-/// What a message can bear of a time: rows that are taken over may hold one that is infinite, or of no calendar's year.
-const READABLE: &str = "between '0001-01-01' and '9999-12-31 23:59:59.999999'";
 
 /// How many stored orders are meant; where counting them takes too long, about how many, by the server's estimate.
 pub async fn count(pool: &PgPool, selection: Selection) -> Result<u64, sqlx::Error> {

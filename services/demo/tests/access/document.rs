@@ -43,10 +43,16 @@ pub async fn operations(service: &Service) -> Vec<Operation> {
             operations.push(Operation {
                 id: operation["operationId"].as_str().unwrap().to_owned(),
                 method: method.to_uppercase().parse().unwrap(),
-                path: path.replace("{id}", NOTHINGS_ID),
+                path: filled(path),
                 body: body["examples"].as_object().map(|examples| examples.values().next().unwrap()["value"].clone()),
             });
         }
     }
     operations
+}
+
+/// A path with an id that nothing has in the place of each that it takes.
+fn filled(path: &str) -> String {
+    let segments = path.split('/').map(|segment| if segment.starts_with('{') { NOTHINGS_ID } else { segment });
+    segments.collect::<Vec<_>>().join("/")
 }

@@ -22,7 +22,7 @@ enum Rule {
 
 /// The rule of every operation; one that was never thought about has none. The ids that are asked for belong to
 /// nothing, so that 404 is what whoever may ask is told; the first examples of what can be a dry run are dry runs.
-const RULES: [(&str, Rule); 29] = [
+const RULES: [(&str, Rule); 34] = [
     ("livez", Rule::Everyone(200)),
     ("readyz", Rule::Everyone(200)),
     ("metrics", Rule::Everyone(200)),
@@ -37,6 +37,7 @@ const RULES: [(&str, Rule); 29] = [
     ("replayDeadLetters", Rule::Operators(200)),
     ("replayDeadLetter", Rule::Operators(404)),
     ("discardDeadLetter", Rule::Operators(404)),
+    ("getOrderEvent", Rule::Readers(404)),
     ("republishOrderEvents", Rule::Operators(200)),
     ("listUserProductCounters", Rule::Readers(200)),
     ("changesOfUserProductCounters", Rule::Readers(200)),
@@ -50,6 +51,10 @@ const RULES: [(&str, Rule); 29] = [
     ("changesOfCategoryCounters", Rule::Readers(200)),
     // Without a dish or a category there is nobody to list.
     ("listUsersOfSegment", Rule::Readers(400)),
+    ("getOrder", Rule::Readers(404)),
+    ("getContribution", Rule::Readers(404)),
+    ("listOrdersOfUserProduct", Rule::Readers(404)),
+    ("listOrdersOfUserCategory", Rule::Readers(404)),
     ("listOperations", Rule::Readers(200)),
     ("getOperation", Rule::Readers(404)),
     ("cancelOperation", Rule::Operators(404)),

@@ -6,11 +6,12 @@ use axum::extract::State as FromState;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use ordervault_runtime::http::docs::tags;
 use ordervault_runtime::http::extract::{Query, Repeatable, RepeatableQuery, Wait};
 use ordervault_runtime::http::fields::Text;
 use ordervault_runtime::http::{Problem, State};
 use serde::Deserialize;
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{OpenApiBuilder, RefOr, Schema};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -34,11 +35,13 @@ use crate::reads::page::Count;
 use crate::reads::selection::{Condition, Selection};
 
 /// The tag under which the document lists them.
-pub const COUNTERS: &str = "counters";
+const COUNTERS: &str = "counters";
 
 /// The table of contents.
-pub fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> OpenApiRouter<State> {
+    let about = tags::tag(COUNTERS, "How often what was ordered by whom: pages, files, and what has changed.");
+    let description = OpenApiBuilder::new().tags(Some([about])).build();
+    OpenApiRouter::with_openapi(description)
         .routes(routes!(user_product::list))
         .routes(routes!(user_product::changes))
         .routes(routes!(user_category::list))

@@ -24,17 +24,20 @@ pub(super) fn rows(layer: &str) -> Rows {
 
 fn events() -> Table {
     Table {
-        fetch: "select object_id, object_type, sent_dttm, payload::text, version from stg.order_events \
-                where object_id = any($1) order by 1"
+        fetch: "select object_id, object_type, sent_dttm, payload::text, version, source_topic, source_partition, \
+                source_offset from stg.order_events where object_id = any($1) order by 1"
             .to_owned(),
-        write: "insert into stg.order_events as e (object_id, object_type, sent_dttm, payload, version) \
-                select a, b, c, d::json, e \
-                from unnest($1::bigint[], $2::text[], $3::timestamp[], $4::text[], $5::timestamp[]) r(a, b, c, d, e) \
+        write: "insert into stg.order_events as e (object_id, object_type, sent_dttm, payload, version, stored_at, \
+                    source_topic, source_partition, source_offset) \
+                select a, b, c, d::json, e, now(), f, g, h from unnest($1::bigint[], $2::text[], $3::timestamp[], \
+                    $4::text[], $5::timestamp[], $6::text[], $7::bigint[], $8::bigint[]) r(a, b, c, d, e, f, g, h) \
                 on conflict (object_id) do update set object_type = excluded.object_type, \
-                    sent_dttm = excluded.sent_dttm, payload = excluded.payload, version = excluded.version \
+                    sent_dttm = excluded.sent_dttm, payload = excluded.payload, version = excluded.version, \
+                    stored_at = excluded.stored_at, source_topic = excluded.source_topic, \
+                    source_partition = excluded.source_partition, source_offset = excluded.source_offset \
                 where e.version <= excluded.version"
             .to_owned(),
-        columns: vec![Number, Text, Time, Text, Time],
+        columns: vec![Number, Text, Time, Text, Time, Text, Number, Number],
     }
 }
 

@@ -22,9 +22,22 @@ impl<T: PathId, S: Send + Sync> FromRequestParts<S> for Path<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let text = axum::extract::Path::<String>::from_request_parts(parts, state).await;
-        text.ok()
-            .and_then(|text| text.parse().ok())
-            .map(Self)
-            .ok_or_else(|| Problem::new(T::NOT_FOUND, "the path does not name an id of this kind of thing"))
+        read(text.ok().map(|text| text.0).as_deref()).map(Self)
     }
+}
+
+/// A path that names two ids.
+impl<A: PathId, B: PathId, S: Send + Sync> FromRequestParts<S> for Path<(A, B)> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let texts = axum::extract::Path::<(String, String)>::from_request_parts(parts, state).await;
+        let (one, other) = texts.ok().map(|texts| texts.0).unzip();
+        Ok(Self((read(one.as_deref())?, read(other.as_deref())?)))
+    }
+}
+
+fn read<T: PathId>(text: Option<&str>) -> Result<T, Problem> {
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(|| Problem::new(T::NOT_FOUND, "the path does not name an id of this kind of thing"))
 }

@@ -145,6 +145,21 @@ impl Problem {
         Self::new(Code::DeadLetterNotFound, format!("there is no dead letter {id}"))
     }
 
+    /// STG has no order of this number.
+    pub fn order_event_not_found(id: impl fmt::Display) -> Self {
+        Self::new(Code::OrderEventNotFound, format!("there is no order {id}"))
+    }
+
+    /// The layer has no order of this hub key.
+    pub fn order_not_found(key: impl fmt::Display) -> Self {
+        Self::new(Code::OrderNotFound, format!("there is no order of the hub key {key}"))
+    }
+
+    /// CDM has no counter of these two hub keys.
+    pub fn counter_not_found(one: impl fmt::Display, other: impl fmt::Display) -> Self {
+        Self::new(Code::CounterNotFound, format!("there is no counter of the hub keys {one} and {other}"))
+    }
+
     /// Another reset is under way.
     #[must_use]
     pub fn reset_under_way(operation: Uuid) -> Self {

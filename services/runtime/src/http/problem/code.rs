@@ -52,6 +52,9 @@ codes! {
     NotFound = "not_found", NOT_FOUND, "Nothing is served at this path.";
     OperationNotFound = "operation_not_found", NOT_FOUND, "No operation of this layer has this id; operations are kept for a limited time.";
     DeadLetterNotFound = "dead_letter_not_found", NOT_FOUND, "No dead letter of this layer has this id.";
+    OrderEventNotFound = "order_event_not_found", NOT_FOUND, "STG has no order of this number.";
+    OrderNotFound = "order_not_found", NOT_FOUND, "The layer has no order of this number or hub key.";
+    CounterNotFound = "counter_not_found", NOT_FOUND, "CDM has no counter of these two.";
     UnknownPartition = "unknown_partition", NOT_FOUND, "The topic has no such partition.";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not take this method; the header `Allow` names those that it takes.";
     NotAcceptable = "not_acceptable", NOT_ACCEPTABLE, "None of the media types of the header `Accept` is among those that are served: `application/json`, `application/x-ndjson`, `text/csv`.";

@@ -20,6 +20,7 @@ pub(super) fn router() -> OpenApiRouter<State> {
         .routes(routes!(list))
         .routes(routes!(one))
         .routes(routes!(change))
+        .route("/api/v1/pairs/{thing}/{part}", axum::routing::get(pair))
         .route("/api/v1/panic", axum::routing::get(panics))
         .route("/api/v1/database", axum::routing::get(database))
 }
@@ -80,6 +81,25 @@ error_set! {
     responses((status = 200, description = "The thing."), OneErrors))]
 async fn one(Path(ThingId(id)): Path<ThingId>) -> Problem {
     Problem::operation_not_found(id)
+}
+
+/// A name that is not blank.
+struct PartName(String);
+
+impl PathId for PartName {
+    const NOT_FOUND: Code = Code::DeadLetterNotFound;
+}
+
+impl FromStr for PartName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text.trim().is_empty() { Err(()) } else { Ok(Self(text.to_owned())) }
+    }
+}
+
+async fn pair(Path((ThingId(thing), PartName(part))): Path<(ThingId, PartName)>) -> Json<(Uuid, String)> {
+    Json((thing, part))
 }
 
 #[derive(Deserialize, IntoParams)]

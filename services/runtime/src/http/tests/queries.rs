@@ -82,6 +82,26 @@ async fn an_id_that_cannot_be_one_is_an_id_that_nothing_has() {
 }
 
 #[tokio::test]
+async fn two_ids_of_a_path_are_read_each_by_itself() {
+    let server = server(&[]);
+    let thing = "019ab7c2-7d3e-7b0a-9d51-3f6c2b8a4e10";
+    for (part, name) in [("%D0%9F%20%2F%20%D0%B3", "П / г"), ("a%2520b", "a%20b"), ("+%3F%23", "+?#"), ("%2E%2E", "..")]
+    {
+        let answer = get(&server, &format!("/api/v1/pairs/{thing}/{part}")).await;
+        assert_eq!(answer.json(), serde_json::json!([thing, name]));
+    }
+    for (ids, code) in [
+        (format!("1/{thing}"), "operation_not_found"),
+        (format!("%FF/{thing}"), "operation_not_found"),
+        (format!("{thing}/%20"), "dead_letter_not_found"),
+        ("1/%20".to_owned(), "operation_not_found"),
+    ] {
+        let answer = get(&server, &format!("/api/v1/pairs/{ids}")).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (404, code), "{ids}");
+    }
+}
+
+#[tokio::test]
 async fn probes_and_metrics_take_no_notice_of_parameters_and_the_document_says_so() {
     let server = server(&[]);
     for path in ["/livez", "/metrics", "/openapi.json", "/docs"] {
