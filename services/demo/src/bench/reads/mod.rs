@@ -62,7 +62,7 @@ async fn fill(stage: &Stage) -> Result<(), Error> {
     connection.execute("set session_replication_role = replica").await?;
     sqlx::query(
         "insert into cdm.user_product_counters (user_id, product_id, product_name, order_cnt) \
-         select lpad(to_hex(n / 2000), 32, '0')::uuid, lpad(to_hex(n % 2000), 32, 'a')::uuid, 'dish ' || n % 2000, \
+         select lpad(to_hex(n / 2000), 32, '0')::uuid, ('aaaaaaaa-aaaa-aaaa-aaaa-' || lpad(to_hex(n % 2000), 12, '0'))::uuid, 'dish ' || n % 2000, \
                 1 + (random() * 30)::int from generate_series(0, $1 - 1) n",
     )
     .bind(COUNTERS)
@@ -79,7 +79,7 @@ async fn against_pgbench(figures: &mut Figures, stage: &Stage, host: &str) -> Re
     let users = (0..8).map(|n| format!("{:032x}", n * 300));
     let users: Vec<String> =
         users.map(|hex| [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")).collect();
-    let dish = format!("aaaaaaaa-aaaa-aaaa-aaaa-{}", "aaaaaaaaa7d0".replace("7d0", "100"));
+    let dish = "aaaaaaaa-aaaa-aaaa-aaaa-000000000100".to_owned();
     let point = users.iter().map(|user| format!("{LIST}?user={user}&product={dish}")).collect::<Vec<_>>();
     let values_of_points = users.iter().map(|user| vec![user.clone(), dish.clone(), "1".to_owned(), topic.clone()]);
     let page = vec![format!("{LIST}?sort=-order_cnt&limit=100")];
