@@ -7,3 +7,4 @@ mod scene;
 mod stored;
 mod vault;
 mod counted;
+mod moments;
