@@ -18,8 +18,10 @@ pub mod config;
 pub mod domain;
 pub mod store;
 pub mod processor;
+pub mod audit;
 pub mod api;
 
+use audit::Audit;
 use config::Config;
 use processor::CdmProcessor;
 
@@ -53,6 +55,7 @@ impl Program for Cdm {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> impl Future<Output = io::Result<()>> + Send {
+        let audit = Audit { daily_at: config.audit_daily_at };
         let service = Service {
             layer: Self::LAYER,
             config: config.runtime,
@@ -60,6 +63,7 @@ impl Program for Cdm {
             processor: CdmProcessor,
             api: Self::api(),
             sources: vec![],
+            tasks: vec![Arc::new(audit)],
             health: Arc::new(Health::new(&service::checks(&[]))),
         };
         service.run(listener, shutdown)

@@ -3,8 +3,10 @@
 use ordervault_runtime::http;
 use utoipa_axum::router::OpenApiRouter;
 
+mod audit;
+
 /// The table of contents.
 #[must_use]
 pub fn router() -> OpenApiRouter<http::State> {
-    OpenApiRouter::default()
+    OpenApiRouter::default().merge(audit::routes())
 }

@@ -70,6 +70,12 @@ impl<P: Processor> Holder<P> {
         self.road.until_kept(self.watcher(), note).await
     }
 
+    /// Hears whose the job is.
+    pub async fn hear(&self, job: Uuid) -> Standing {
+        let renew = || async { lease::renew(&self.road.database.pool(), job, self.member).await };
+        self.road.until_kept(self.watcher(), renew).await
+    }
+
     /// Notes that nothing is left to do, or why nothing can be done.
     pub async fn finish(&self, job: &Job, error: Option<&str>) {
         let finish = || async { lease::finish(&self.road.database.pool(), job, self.member, error).await };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::control::notify;
@@ -133,6 +133,21 @@ pub async fn finish(pool: &PgPool, job: &Job, member: Uuid, error: Option<&str>)
     .execute(pool)
     .await
     .map(|_| ())
+}
+
+/// Notes that the job is done, in the transaction of its last rows; false where it is no longer the member's, or was
+/// cancelled meanwhile, and nothing of it may be committed.
+pub async fn finish_with(tx: &mut PgConnection, job: &Job, member: Uuid) -> Result<bool, sqlx::Error> {
+    let finished = sqlx::query(
+        "update ops.operations set state = 'done', progress = $3, finished_at = now() \
+         where id = $1 and runner = $2 and state = 'running' and cancelled_by is null",
+    )
+    .bind(job.id)
+    .bind(member)
+    .bind(&job.progress)
+    .execute(tx)
+    .await?;
+    Ok(finished.rows_affected() == 1)
 }
 
 /// Asks that an operation be cancelled: whoever works on a job stops after its present portion, or within it where

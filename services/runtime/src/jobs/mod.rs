@@ -2,7 +2,7 @@
 //!
 //! Most send many records through the layer's road again, at a given rate. Which records is the affair of a [`Source`];
 //! that they are sent once each, as fast as was allowed, until the end, a cap or a cancellation, and by another member
-//! where the first one is killed, is done here.
+//! where the first one is killed, is done here. Work that is no stream of records is a [`Task`](task::Task).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub mod lease;
 mod holder;
 mod pace;
 pub mod letters;
+pub mod task;
+pub mod daily;
 
 use holder::Holder;
 use lease::{Job, Standing};
