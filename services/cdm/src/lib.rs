@@ -21,8 +21,10 @@ pub mod store;
 pub mod processor;
 pub mod reads;
 pub mod contributions;
+pub mod audit;
 pub mod api;
 
+use audit::Audit;
 use config::Config;
 use processor::CdmProcessor;
 
@@ -60,6 +62,7 @@ impl Program for Cdm {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> impl Future<Output = io::Result<()>> + Send {
+        let audit = Audit { daily_at: config.audit_daily_at };
         let service = Service {
             layer: Self::LAYER,
             config: config.runtime,
@@ -68,6 +71,7 @@ impl Program for Cdm {
             processor: CdmProcessor,
             api: Self::api(),
             sources: vec![],
+            tasks: vec![Arc::new(audit)],
             health: Arc::new(Health::new(&service::checks(&[]))),
         };
         service.run(listener, shutdown)

@@ -61,6 +61,7 @@ impl Program for Dds {
             processor: DdsProcessor,
             api: Self::api(),
             sources: vec![],
+            tasks: vec![],
             health: Arc::new(Health::new(&service::checks(&[]))),
         };
         service.run(listener, shutdown)

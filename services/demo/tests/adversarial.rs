@@ -10,6 +10,7 @@ use ordervault_demo::dictionary::Dictionary;
 use ordervault_demo::orders::{Backlog, Mix, Plan};
 use ordervault_demo::recount::NameCheck;
 use ordervault_demo::stage::{LAYERS, Service, Stage, until};
+use serde_json::json;
 use sqlx::AssertSqlSafe;
 
 const START: Duration = Duration::from_mins(1);
@@ -27,10 +28,15 @@ async fn start_all(stage: &Stage) -> Vec<Service> {
     services
 }
 
-async fn assert_equal(stage: &mut Stage, names: &NameCheck) {
+/// Every layer's tables equal the recount, and the audit of the last one finds nothing, which shares no code with it.
+async fn assert_equal(stage: &mut Stage, services: &[Service], names: &NameCheck) {
     for report in stage.recount(names).await.unwrap() {
         assert!(report.is_equal(), "{report}");
     }
+    let audit = services[2].audit(&json!({})).await.unwrap();
+    let results = audit["results"].as_array().unwrap();
+    assert_eq!(results.len(), 9, "{audit}");
+    assert!(results.iter().all(|result| result["outcome"] == "equal"), "{audit}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +66,7 @@ async fn tables_equal_the_recount_after_hostile_orders_late_users_and_renamings(
     dictionary.write(&mut stage.redis).await.unwrap();
     stage.produce("stg", Backlog::new(&dictionary, plan(!seed, 1_000_000, 10_000))).await.unwrap();
     stage.settle(DRAIN).await.unwrap();
-    assert_equal(&mut stage, &NameCheck::PresentOrFormer(dictionary.former_names().clone())).await;
+    assert_equal(&mut stage, &services, &NameCheck::PresentOrFormer(dictionary.former_names().clone())).await;
 
     let unresolved: i64 = sqlx::query_scalar("select count(*) from ops.dead_letters where status <> 'resolved'")
         .fetch_one(&stage.pool)
@@ -112,7 +118,7 @@ async fn a_replay_of_every_topic_into_filled_tables_changes_nothing() {
     let services = start_all(&stage).await;
     stage.settle(DRAIN).await.unwrap();
     assert_eq!(digests(&stage).await, before);
-    assert_equal(&mut stage, &NameCheck::Present).await;
+    assert_equal(&mut stage, &services, &NameCheck::Present).await;
     drop(services);
     stage.tear_down().await.unwrap();
 }

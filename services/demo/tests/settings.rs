@@ -54,6 +54,10 @@ async fn each_bad_setting_ends_the_program_with_code_64_and_a_line_that_names_it
         let said = refusal(&stage, "stg", &[(name, bad)]).await;
         assert!(said.contains(&format!("{name}: held {bad:?}, takes ")), "{said}");
     }
+    for bad in ["24:00", "3:30", "03:30:00", "noon"] {
+        let said = refusal(&stage, "cdm", &[("AUDIT_DAILY_AT", bad)]).await;
+        assert!(said.contains(&format!("AUDIT_DAILY_AT: held {bad:?}, takes ")), "{said}");
+    }
     stage.tear_down().await.unwrap();
 }
 

@@ -29,6 +29,11 @@ const SESSION_BOUNDS: &str = "set statement_timeout = '60s'; set idle_in_transac
 const REQUEST_BOUNDS: &str = "set statement_timeout = '10s'; set idle_in_transaction_session_timeout = '10s'; \
      set plan_cache_mode = force_custom_plan";
 
+/// What asks for minutes has longer for each question, and the server looks whether anybody still waits for the answer;
+/// versions that cannot are left as they are.
+const SESSION_OF_ITS_OWN_BOUNDS: &str = "set statement_timeout = '15min'; \
+     select set_config(name, '2s', false) from pg_settings where name = 'client_connection_check_interval'";
+
 /// So many connections the requests over HTTP share, however many there are.
 pub const REQUEST_CONNECTIONS: u32 = 3;
 
@@ -85,6 +90,22 @@ impl Database {
     #[must_use]
     pub fn pool(&self) -> PgPool {
         self.work.pool()
+    }
+
+    /// A connection for what asks for minutes, apart from the pools. Whoever drops it within a question leaves no busy
+    /// connection behind, and the server ends the question soon.
+    pub async fn session(&self, purpose: &str) -> Result<PgConnection, sqlx::Error> {
+        let options = &self.work.options;
+        let name = format!("{}-{purpose}", options.get_application_name().unwrap_or_default());
+        let connect = async {
+            let mut connection = PgConnection::connect_with(&options.clone().application_name(&name)).await?;
+            begin_session(&mut connection, &[SESSION_BOUNDS, SESSION_OF_ITS_OWN_BOUNDS]).await?;
+            Ok(connection)
+        };
+        match tokio::time::timeout(self.work.bounds.turn, connect).await {
+            Ok(connected) => connected,
+            Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
+        }
     }
 
     /// The warehouse as handlers of requests ask it.

@@ -139,6 +139,18 @@ pub fn is_lasting(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the server ended the question: it took longer than it may, or somebody had it ended.
+#[must_use]
+pub fn was_ended(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(refusal) if refusal.code().as_deref() == Some("57014"))
+}
+
+/// Whether a lock was not to be had in time.
+#[must_use]
+pub fn is_locked_out(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(refusal) if refusal.code().as_deref() == Some("55P03"))
+}
+
 fn is_lasting_state(state: &str) -> bool {
     (state.starts_with("22") || state.starts_with("42")) && state != "42501"
 }

@@ -33,6 +33,14 @@ pub struct Metrics {
     pub paused: IntGaugeVec,
     /// Partitions that this member holds.
     pub assigned_partitions: IntGauge,
+    /// What the newest audit found to be wrong, by table. Layers that have none do not show these.
+    pub audit_wrong_rows: IntGaugeVec,
+    /// What it found to be only behind, by table.
+    pub audit_behind_rows: IntGaugeVec,
+    /// When it came to its end.
+    pub audit_last_success_timestamp_seconds: GaugeVec,
+    /// How long it took.
+    pub audit_seconds: GaugeVec,
     /// 1, with the version as a label.
     pub build_info: GaugeVec,
 }
@@ -133,6 +141,27 @@ impl Metrics {
                 "ordervault_assigned_partitions",
                 "Partitions that this member holds.",
             )),
+            audit_wrong_rows: gauges(
+                "ordervault_audit_wrong_rows",
+                "Rows of a table that the newest finished audit found to be wrong, and has not repaired.",
+                &["table"],
+            ),
+            audit_behind_rows: gauges(
+                "ordervault_audit_behind_rows",
+                "Rows of a table that the newest finished audit found to be only behind.",
+                &["table"],
+            ),
+            audit_last_success_timestamp_seconds: registered(GaugeVec::new(
+                Opts::new(
+                    "ordervault_audit_last_success_timestamp_seconds",
+                    "When the newest finished audit came to its end.",
+                ),
+                &[],
+            )),
+            audit_seconds: registered(GaugeVec::new(
+                Opts::new("ordervault_audit_seconds", "How long the newest finished audit took."),
+                &[],
+            )),
             build_info: registered(GaugeVec::new(
                 Opts::new("ordervault_build_info", "1, with the version as a label."),
                 &["version"],
@@ -164,7 +193,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let collectors: [Box<dyn Collector>; 12] = [
+        let collectors: [Box<dyn Collector>; 16] = [
             Box::new(self.records.clone()),
             Box::new(self.batch_records.clone()),
             Box::new(self.batch_seconds.clone()),
@@ -176,6 +205,10 @@ impl Metrics {
             Box::new(self.pool_connections.clone()),
             Box::new(self.paused.clone()),
             Box::new(self.assigned_partitions.clone()),
+            Box::new(self.audit_wrong_rows.clone()),
+            Box::new(self.audit_behind_rows.clone()),
+            Box::new(self.audit_last_success_timestamp_seconds.clone()),
+            Box::new(self.audit_seconds.clone()),
             Box::new(self.build_info.clone()),
         ];
         for collector in collectors {
@@ -221,6 +254,10 @@ mod tests {
         metrics.dead_letters.with_label_values(&["open"]).set(0);
         metrics.paused.with_label_values(&["operator"]).set(0);
         metrics.pool_connections.with_label_values(&["idle"]).set(0);
+        metrics.audit_wrong_rows.with_label_values(&["cdm.user_product_counters"]).set(0);
+        metrics.audit_behind_rows.with_label_values(&["cdm.user_product_counters"]).set(0);
+        metrics.audit_last_success_timestamp_seconds.with_label_values::<&str>(&[]).set(0.0);
+        metrics.audit_seconds.with_label_values::<&str>(&[]).set(0.0);
         let text = metrics.text();
         let mut types: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ordervault_")).collect();
         types.sort_unstable();
@@ -228,6 +265,10 @@ mod tests {
             types,
             [
                 "assigned_partitions gauge",
+                "audit_behind_rows gauge",
+                "audit_last_success_timestamp_seconds gauge",
+                "audit_seconds gauge",
+                "audit_wrong_rows gauge",
                 "batch_records histogram",
                 "batch_seconds histogram",
                 "build_info gauge",

@@ -18,6 +18,7 @@ use crate::companions;
 use crate::config::{PostgresConfig, RuntimeConfig};
 use crate::consumer::{self, Consumer};
 use crate::control::heartbeat::{self, Identity};
+use crate::control::operations::Kind;
 use crate::control::steering::Steering;
 use crate::control::{janitor, ownerless, watchman};
 use crate::database::{self, Database};
@@ -25,7 +26,8 @@ use crate::fault::Dependency;
 use crate::health::Health;
 use crate::http;
 use crate::jobs::letters::Letters;
-use crate::jobs::{self, Source};
+use crate::jobs::task::{self, Task};
+use crate::jobs::{self, Source, daily};
 use crate::metrics::Metrics;
 use crate::probe;
 use crate::processor::Processor;
@@ -55,6 +57,8 @@ pub struct Service<P> {
     pub api: OpenApiRouter<http::State>,
     /// Jobs that only it has; each kind is worked on by itself.
     pub sources: Vec<Arc<dyn Source>>,
+    /// The same of those that are no stream of records. Each has a connection of its own while it works.
+    pub tasks: Vec<Arc<dyn Task>>,
     /// What it knows of itself; made early, so that the processor can report to it as well.
     pub health: Arc<Health>,
 }
@@ -100,7 +104,7 @@ impl<P: Processor> Service<P> {
         metrics: Arc<Metrics>,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
-        let Self { layer, config, migrations, grants, processor, health, sources, .. } = self;
+        let Self { layer, config, migrations, grants, processor, health, sources, tasks, .. } = self;
         let learned = async {
             migrate(&config.postgres, layer, migrations, &health).await;
             if let Some(grants) = grants
@@ -152,20 +156,30 @@ impl<P: Processor> Service<P> {
 
         let mut sources = sources;
         sources.push(Arc::new(Letters));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(steering.run());
-        tasks.spawn(heartbeat::beat(layer, member.clone(), database.clone(), actual, Arc::clone(&health)));
-        tasks.spawn(ownerless::look_after(layer, member.id, database.clone(), Arc::clone(&broker), doors.pending));
-        tasks.spawn(watchman::watch(layer, breaker, database.clone(), doors.desired.clone()));
-        tasks.spawn(janitor::tidy(layer, database.clone(), config.control.operations_keep_days));
+        let mut running = JoinSet::new();
+        running.spawn(steering.run());
+        running.spawn(heartbeat::beat(layer, member.clone(), database.clone(), actual, Arc::clone(&health)));
+        running.spawn(ownerless::look_after(layer, member.id, database.clone(), Arc::clone(&broker), doors.pending));
+        running.spawn(watchman::watch(layer, breaker, database.clone(), doors.desired.clone()));
+        running.spawn(janitor::tidy(layer, database.clone(), config.control.operations_keep_days));
         for source in sources {
             let (desired, changes) = (doors.desired.clone(), doors.changes.clone());
-            tasks.spawn(jobs::work(Arc::clone(&road), source, member.id, desired, changes));
+            running.spawn(jobs::work(Arc::clone(&road), source, member.id, desired, changes));
         }
-        tasks.spawn(waiting::retry_waiting(Arc::clone(&road), doors.desired));
-        tasks.spawn(probe::watch_postgres(database.clone(), Arc::clone(&health), Arc::clone(&metrics)));
-        tasks.spawn(probe::count_dead_letters(database.clone(), layer, Arc::clone(&metrics)));
-        tasks.spawn(probe::watch_enrichment(Arc::clone(&road)));
+        for task in tasks {
+            let (kind, changes) = (task.kind(), doors.changes.clone());
+            if let Some(at) = task.daily_at() {
+                running.spawn(daily::keep_ordering(layer, kind, at, database.clone()));
+            }
+            if kind == Kind::Audit {
+                running.spawn(probe::show_audits(database.clone(), layer, Arc::clone(&metrics)));
+            }
+            running.spawn(task::work(Arc::clone(&road), task, Arc::clone(&broker), member.id, changes));
+        }
+        running.spawn(waiting::retry_waiting(Arc::clone(&road), doors.desired));
+        running.spawn(probe::watch_postgres(database.clone(), Arc::clone(&health), Arc::clone(&metrics)));
+        running.spawn(probe::count_dead_letters(database.clone(), layer, Arc::clone(&metrics)));
+        running.spawn(probe::watch_enrichment(Arc::clone(&road)));
         let destination_topic = config.kafka.destination_topic.clone();
         // A thread of its own, since the client's questions block; it ends with the process.
         std::thread::spawn(move || probe::watch_kafka(&broker, destination_topic.as_deref(), &health, &metrics));
@@ -173,14 +187,14 @@ impl<P: Processor> Service<P> {
         let mut consuming = std::pin::pin!(consumer.run(stop.clone()));
         let fallen = tokio::select! {
             () = &mut consuming => None,
-            fallen = companions::one_has_fallen(&mut tasks) => {
+            fallen = companions::one_has_fallen(&mut running) => {
                 tracing::error!(%fallen, "a task has fallen, which is a defect: the service ends, to be started anew");
                 stop.cancel();
                 consuming.await;
                 Some(fallen)
             }
         };
-        tasks.shutdown().await;
+        running.shutdown().await;
         heartbeat::leave(&member, layer, &database).await;
         // The producer's end blocks; the process does not wait for it.
         drop(tokio::task::spawn_blocking(move || drop(road)));

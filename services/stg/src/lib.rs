@@ -65,6 +65,7 @@ impl Program for Stg {
             processor: StgProcessor::new(Dictionary::new(&config.redis, config.dictionary_ttl)),
             api: Self::api(),
             sources: vec![Arc::new(StoredOrders)],
+            tasks: vec![],
             config: config.runtime,
             health: Arc::new(Health::new(&service::checks(&[Dependency::Redis.name()]))),
         };

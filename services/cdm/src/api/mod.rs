@@ -5,9 +5,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 mod counters;
 mod contributions;
+mod audit;
 
 /// The table of contents.
 #[must_use]
 pub fn router() -> OpenApiRouter<http::State> {
-    OpenApiRouter::default().merge(counters::routes()).merge(contributions::routes())
+    OpenApiRouter::default().merge(counters::routes()).merge(contributions::routes()).merge(audit::routes())
 }

@@ -63,6 +63,11 @@ impl Service {
         self.done(&format!("/api/v1/consumer/offsets/reset?{WAIT}"), request).await
     }
 
+    /// Orders an audit and waits for it; returns the operation.
+    pub async fn audit(&self, request: &Value) -> Result<Value, Error> {
+        self.done(&format!("/api/v1/audit?{WAIT}"), request).await
+    }
+
     /// An operation as it is now.
     pub async fn operation(&self, id: &Value) -> Result<Value, Error> {
         self.read(&format!("/api/v1/operations/{}", id.as_str().unwrap_or_default())).await

@@ -22,7 +22,7 @@ enum Rule {
 
 /// The rule of every operation; one that was never thought about has none. The ids that are asked for belong to
 /// nothing, so that 404 is what whoever may ask is told; the first examples of what can be a dry run are dry runs.
-const RULES: [(&str, Rule); 34] = [
+const RULES: [(&str, Rule); 35] = [
     ("livez", Rule::Everyone(200)),
     ("readyz", Rule::Everyone(200)),
     ("metrics", Rule::Everyone(200)),
@@ -55,6 +55,7 @@ const RULES: [(&str, Rule); 34] = [
     ("getContribution", Rule::Readers(404)),
     ("listOrdersOfUserProduct", Rule::Readers(404)),
     ("listOrdersOfUserCategory", Rule::Readers(404)),
+    ("auditCounters", Rule::Operators(202)),
     ("listOperations", Rule::Readers(200)),
     ("getOperation", Rule::Readers(404)),
     ("cancelOperation", Rule::Operators(404)),

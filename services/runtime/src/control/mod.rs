@@ -6,6 +6,7 @@
 pub mod pauses;
 pub mod members;
 pub mod operations;
+pub mod outcomes;
 mod settling;
 pub mod resets;
 pub mod steering;

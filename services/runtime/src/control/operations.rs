@@ -7,6 +7,8 @@ use sqlx::postgres::{PgConnection, PgPool};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::outcomes::{self, Outcome};
+
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
@@ -24,6 +26,8 @@ pub enum Kind {
     DeadLetterDiscard,
     /// Stored orders were sent onward again.
     Republish,
+    /// Tables were held against one another.
+    Audit,
 }
 
 /// How far an operation is.
@@ -54,13 +58,14 @@ impl Kind {
             Self::DeadLetterReplay => "dead_letter_replay",
             Self::DeadLetterDiscard => "dead_letter_discard",
             Self::Republish => "republish",
+            Self::Audit => "audit",
         }
     }
 
     /// Whether it takes long enough to be cancelled.
     #[must_use]
     pub const fn is_cancellable(self) -> bool {
-        matches!(self, Self::OffsetReset | Self::DeadLetterReplay | Self::Republish)
+        matches!(self, Self::OffsetReset | Self::DeadLetterReplay | Self::Republish | Self::Audit)
     }
 }
 
@@ -107,7 +112,7 @@ pub struct Operation {
     /// Counts of what is to be done and what is done; which depends on the kind.
     #[schema(value_type = Object)]
     pub progress: Value,
-    /// What became of it, by member or by partition, in the order of events.
+    /// What became of it, by member, by partition or by table, in the order of events.
     pub results: Vec<Outcome>,
     /// Why it failed.
     pub error: Option<String>,
@@ -121,22 +126,6 @@ pub struct Operation {
     pub created_at: DateTime<Utc>,
     /// When it came to its end, UTC.
     pub finished_at: Option<DateTime<Utc>>,
-}
-
-/// What became of an operation with one member or partition.
-#[derive(Clone, Debug, Serialize, ToSchema, sqlx::FromRow)]
-pub struct Outcome {
-    /// The member that did it.
-    pub member: Option<Uuid>,
-    /// The partition that it was done to.
-    pub partition: Option<i32>,
-    /// `pending`, `done`, `gone` of a member; `applied`, `clamped`, `lost` of a partition.
-    #[schema(example = "applied")]
-    pub outcome: String,
-    /// The offset at which the partition goes on.
-    pub offset: Option<i64>,
-    /// When, UTC.
-    pub at: DateTime<Utc>,
 }
 
 /// An operation that is to be recorded.
@@ -233,27 +222,12 @@ async fn find(connection: &mut PgConnection, layer: &str, id: Uuid) -> Result<Op
 
 async fn with_outcomes(connection: &mut PgConnection, rows: Vec<Row>) -> Result<Vec<Operation>, sqlx::Error> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let outcomes: Vec<OutcomeRow> = sqlx::query_as(
-        r#"select operation_id, member, partition, outcome, "offset", at from ops.operation_results
-           where operation_id = any($1) order by operation_id, nth"#,
-    )
-    .bind(ids)
-    .fetch_all(connection)
-    .await?;
+    let mut outcomes = outcomes::of(connection, &ids).await?;
     let mut operations: Vec<Operation> = rows.into_iter().map(Row::operation).collect();
-    for row in outcomes {
-        if let Some(operation) = operations.iter_mut().find(|operation| operation.id == row.operation_id) {
-            operation.results.push(row.outcome);
-        }
+    for operation in &mut operations {
+        operation.results = outcomes.remove(&operation.id).unwrap_or_default();
     }
     Ok(operations)
-}
-
-#[derive(sqlx::FromRow)]
-struct OutcomeRow {
-    operation_id: Uuid,
-    #[sqlx(flatten)]
-    outcome: Outcome,
 }
 
 #[derive(sqlx::FromRow)]

@@ -116,8 +116,8 @@ async fn get(
 /// Cancel an operation
 ///
 /// A replay or a republication stops after the records that it has in hand; a reset leaves the partitions that it has
-/// not come to where they are. What is done stays done. Who cancelled it, when and why stands in the operation; of several
-/// who do, the first counts.
+/// not come to where they are; an audit drops what it asks, and repairs nothing. What is done stays done. Who cancelled it,
+/// when and why stands in the operation; of several who do, the first counts.
 #[utoipa::path(
     post, path = "/api/v1/operations/{id}/cancel", operation_id = "cancelOperation", tag = tags::OPERATIONS,
     params(("id" = Uuid, Path, description = "The operation's id."), WaitFor),

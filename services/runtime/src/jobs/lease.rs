@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::postgres::PgPool;
-use sqlx::types::Json;
+use sqlx::postgres::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::Progress;
 use crate::control::notify;
 use crate::control::operations::{self, Kind, NewOperation, Operation};
 
@@ -32,9 +30,8 @@ pub struct Job {
     pub kind: Kind,
     /// What was asked for.
     pub request: Value,
-    /// What is done.
-    #[sqlx(json)]
-    pub progress: Progress,
+    /// What is done, as its kind counts it.
+    pub progress: Value,
     /// The place in its source at which it goes on.
     pub cursor: Option<String>,
     /// When it was asked for: what came later is not its affair.
@@ -90,7 +87,7 @@ pub async fn renew(pool: &PgPool, job: Uuid, member: Uuid) -> Result<Standing, s
 
 /// Keeps the job likewise, and notes how far it is.
 pub async fn note(pool: &PgPool, job: &Job, member: Uuid) -> Result<Standing, sqlx::Error> {
-    say(pool, job.id, member, Some(job.progress), job.cursor.as_deref()).await
+    say(pool, job.id, member, Some(&job.progress), job.cursor.as_deref()).await
 }
 
 /// What is left out stays as it was noted: a renewal that comes late must not take the job back to where it was.
@@ -98,7 +95,7 @@ async fn say(
     pool: &PgPool,
     job: Uuid,
     member: Uuid,
-    progress: Option<Progress>,
+    progress: Option<&Value>,
     cursor: Option<&str>,
 ) -> Result<Standing, sqlx::Error> {
     let cancelled: Option<bool> = sqlx::query_scalar(
@@ -111,7 +108,7 @@ async fn say(
     )
     .bind(job)
     .bind(member)
-    .bind(progress.map(Json))
+    .bind(progress)
     .bind(cursor)
     .bind(LEASE)
     .fetch_optional(pool)
@@ -136,6 +133,21 @@ pub async fn finish(pool: &PgPool, job: &Job, member: Uuid, error: Option<&str>)
     .execute(pool)
     .await
     .map(|_| ())
+}
+
+/// Notes that the job is done, in the transaction of its last rows; false where it is no longer the member's, or was
+/// cancelled meanwhile, and nothing of it may be committed.
+pub async fn finish_with(tx: &mut PgConnection, job: &Job, member: Uuid) -> Result<bool, sqlx::Error> {
+    let finished = sqlx::query(
+        "update ops.operations set state = 'done', progress = $3, finished_at = now() \
+         where id = $1 and runner = $2 and state = 'running' and cancelled_by is null",
+    )
+    .bind(job.id)
+    .bind(member)
+    .bind(&job.progress)
+    .execute(tx)
+    .await?;
+    Ok(finished.rows_affected() == 1)
 }
 
 /// Asks that an operation be cancelled: whoever works on a job stops after its present portion, or within it where

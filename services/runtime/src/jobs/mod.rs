@@ -1,8 +1,8 @@
-//! Jobs: operations that send many records through the layer's road again, at a given rate, by one member at a time, which
-//! says so all the while.
+//! Jobs: operations that take a while, by one member at a time, which says so all the while.
 //!
-//! Which records is the affair of a [`Source`]; that they are sent once each, as fast as was allowed, until the end, a
-//! cap or a cancellation, and by another member where the first one is killed, is done here.
+//! Most send many records through the layer's road again, at a given rate. Which records is the affair of a [`Source`];
+//! that they are sent once each, as fast as was allowed, until the end, a cap or a cancellation, and by another member
+//! where the first one is killed, is done here. Work that is no stream of records is a [`Task`](task::Task).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,9 +15,13 @@ use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
 pub mod lease;
+mod holder;
 mod pace;
 pub mod letters;
+pub mod task;
+pub mod daily;
 
+use holder::Holder;
 use lease::{Job, Standing};
 use pace::Pace;
 
@@ -35,8 +39,6 @@ const PORTION: u32 = 500;
 pub const PORTION_BYTES: i64 = 8 << 20;
 /// Portions of a second, so that the rate is even.
 const PORTIONS_A_SECOND: u32 = 10;
-/// When the work is looked for though nothing was heard of it: also that of a member that was killed.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Where the records of one kind of job come from.
@@ -83,22 +85,17 @@ pub async fn work<P: Processor>(
     desired: DesiredStateReader,
     mut changes: Changes,
 ) {
-    let worker = Worker { road, source, member, desired };
+    let holder = Holder { road, kind: source.kind(), member };
+    let worker = Worker { holder, source, desired };
     loop {
-        match worker.claim().await {
-            Some(job) => worker.carry_out(job).await,
-            None => {
-                // The sender lives as long as the service.
-                let _ = tokio::time::timeout(LOOK_EVERY, changes.changed()).await;
-            }
-        }
+        let job = worker.holder.next(&mut changes).await;
+        worker.carry_out(job).await;
     }
 }
 
 struct Worker<P> {
-    road: Arc<Road<P>>,
+    holder: Holder<P>,
     source: Arc<dyn Source>,
-    member: Uuid,
     desired: DesiredStateReader,
 }
 
@@ -115,46 +112,42 @@ enum Step {
 }
 
 impl<P: Processor> Worker<P> {
-    async fn claim(&self) -> Option<Job> {
-        let (road, kind) = (&self.road, self.source.kind());
-        let claim = || async { lease::claim(&road.database.pool(), road.layer, kind, self.member).await };
-        road.until_kept(kind.name(), claim).await
-    }
-
     /// Goes on until the job is finished, or another member has it.
     async fn carry_out(&self, mut job: Job) {
-        let bounds = match serde_json::from_value::<Bounds>(job.request.clone()) {
-            Ok(bounds) => bounds,
-            Err(error) => return self.finish(&job, Some(&format!("the request cannot be read: {error}"))).await,
+        let holder = &self.holder;
+        let (bounds, mut done) = match read(&job) {
+            Ok(read) => read,
+            Err(error) => return holder.finish(&job, Some(&format!("the request cannot be read: {error}"))).await,
         };
-        tracing::info!(operation = %job.id, kind = ?job.kind, done = job.progress.done, "job begun");
+        tracing::info!(operation = %job.id, kind = ?job.kind, done = done.done, "job begun");
         let mut pace = Pace::new(bounds.max_per_second);
         // A cancellation that came while nobody worked on it is heard before anything is sent.
-        let mut standing = self.note(&job).await;
+        let mut standing = holder.note(&job).await;
         while standing == Standing::Ours {
             let id = job.id;
             let step = tokio::select! {
-                step = self.portion(&mut job, bounds, &mut pace) => step,
-                standing = self.keep(id) => Step::Dropped(standing),
+                step = self.portion(&mut job, &mut done, bounds, &mut pace) => step,
+                standing = holder.keep(id) => Step::Dropped(standing),
             };
+            job.progress = serde_json::json!(done);
             standing = match step {
                 // The records are through; that is to be noted before more are sent.
-                Step::Made => self.note(&job).await,
-                Step::Over => return self.finish(&job, None).await,
-                Step::Stuck(reason) => return self.finish(&job, Some(&reason)).await,
+                Step::Made => holder.note(&job).await,
+                Step::Over => return holder.finish(&job, None).await,
+                Step::Stuck(reason) => return holder.finish(&job, Some(&reason)).await,
                 Step::Dropped(standing) => {
-                    self.road.health.forget(self.watcher());
+                    holder.forget();
                     standing
                 }
             };
         }
-        tracing::info!(operation = %job.id, ?standing, done = job.progress.done, "job left");
+        tracing::info!(operation = %job.id, ?standing, done = done.done, "job left");
     }
 
     /// Sends the next portion, however long the surroundings make it wait. Dropping the future gives the portion up: all
     /// that it did may be done again.
-    async fn portion(&self, job: &mut Job, bounds: Bounds, pace: &mut Pace) -> Step {
-        let left = bounds.limit.map_or(u64::MAX, |limit| limit.saturating_sub(job.progress.done));
+    async fn portion(&self, job: &mut Job, done: &mut Progress, bounds: Bounds, pace: &mut Pace) -> Step {
+        let left = bounds.limit.map_or(u64::MAX, |limit| limit.saturating_sub(done.done));
         let most = u64::from((bounds.max_per_second / PORTIONS_A_SECOND).clamp(1, PORTION)).min(left);
         if most == 0 {
             return Step::Over;
@@ -167,75 +160,43 @@ impl<P: Processor> Worker<P> {
         let records = portion.records.len();
         pace.await_turn(records).await;
         // A paused layer writes nothing; the lease is kept meanwhile, and a cancellation heard.
-        let Some(_flight) = self.road.flights.take_off(&self.desired) else {
+        let Some(_flight) = self.holder.road.flights.take_off(&self.desired) else {
             tokio::time::sleep(AGAIN_AFTER).await;
             return Step::Made;
         };
         let failed = self.send(portion.records).await;
         job.cursor = Some(portion.cursor);
-        job.progress.done += records as u64;
-        job.progress.failed += failed as u64;
-        job.progress.succeeded += records.saturating_sub(failed) as u64;
+        done.done += records as u64;
+        done.failed += failed as u64;
+        done.succeeded += records.saturating_sub(failed) as u64;
         Step::Made
     }
 
     /// Asks for the next records until there is an answer, or a reason why there will never be one.
     async fn next(&self, job: &Job, most: i64) -> Result<Option<Portion>, String> {
+        let road = &self.holder.road;
         let next = || async {
-            match self.source.next(&self.road.database.pool(), job, most).await {
+            match self.source.next(&road.database.pool(), job, most).await {
                 Err(error) if fault::is_lasting(&error) => Ok(Err(error.to_string())),
                 answered => answered.map(Ok),
             }
         };
-        self.road.until_kept(self.watcher(), next).await
-    }
-
-    /// Keeps the job beside a portion, whatever that waits for; returns once the job is no longer the member's. One that
-    /// cannot say in time that it is still at work has to take its job for another's.
-    async fn keep(&self, job: Uuid) -> Standing {
-        loop {
-            tokio::time::sleep(lease::RENEW_EVERY).await;
-            let renewed = async {
-                loop {
-                    match lease::renew(&self.road.database.pool(), job, self.member).await {
-                        Ok(standing) => return standing,
-                        Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
-                    }
-                }
-            };
-            match tokio::time::timeout(lease::RENEW_WITHIN, renewed).await {
-                Ok(Standing::Ours) => {}
-                Ok(standing) => return standing,
-                Err(_) => return Standing::Lost,
-            }
-        }
-    }
-
-    /// Notes how far the job is, however long the database makes it wait, and hears whose it is.
-    async fn note(&self, job: &Job) -> Standing {
-        let note = || async { lease::note(&self.road.database.pool(), job, self.member).await };
-        self.road.until_kept(self.watcher(), note).await
-    }
-
-    async fn finish(&self, job: &Job, error: Option<&str>) {
-        let finish = || async { lease::finish(&self.road.database.pool(), job, self.member, error).await };
-        self.road.until_kept(self.watcher(), finish).await;
-        tracing::info!(operation = %job.id, done = job.progress.done, failed = job.progress.failed, error, "job finished");
-    }
-
-    /// The name under which it is known what the job waits for.
-    fn watcher(&self) -> &'static str {
-        self.source.kind().name()
+        road.until_kept(self.holder.watcher(), next).await
     }
 
     /// Sends records through the road, a partition's together; returns how many ended as dead letters.
     async fn send(&self, records: Vec<Record>) -> usize {
         let mut failed = 0;
         for batch in by_partition(records) {
-            failed += self.road.travel(&batch, self.source.origin(), self.watcher()).await;
+            failed += self.holder.road.travel(&batch, self.source.origin(), self.holder.watcher()).await;
         }
         failed
     }
+}
+
+/// What a job was told, and how far it is.
+fn read(job: &Job) -> Result<(Bounds, Progress), serde_json::Error> {
+    Ok((serde_json::from_value(job.request.clone())?, serde_json::from_value(job.progress.clone())?))
 }
 
 /// Batches as the road takes them: one partition each, no offset twice. A topic that was made anew may have left two

@@ -93,7 +93,11 @@ pub(super) fn fields(columns: &'static [&'static str], text: Option<&str>) -> Re
 /// What `sort` takes of a counter.
 pub(super) fn sort_schema(counter: &Counter) -> RefOr<Schema> {
     let both_ways = counter.columns.iter().flat_map(|column| [(*column).to_owned(), format!("-{column}")]);
-    ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).enum_values(Some(both_ways)).into()
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::String))
+        .description(Some("A column; with a minus in front the greatest first. Ties are in the order of the ids."))
+        .enum_values(Some(both_ways))
+        .into()
 }
 
 /// What `fields` takes.
@@ -101,6 +105,7 @@ pub(super) fn fields_schema(columns: &[&str]) -> RefOr<Schema> {
     let one = columns.join("|");
     ObjectBuilder::new()
         .schema_type(SchemaType::Type(Type::String))
+        .description(Some("Columns joined by commas; all of them unless said otherwise."))
         .pattern(Some(format!("^({one})(,({one}))*$")))
         .into()
 }
