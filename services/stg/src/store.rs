@@ -33,13 +33,13 @@ pub struct OrderEvent {
     /// Always `order`.
     #[schema(example = "order")]
     object_type: String,
-    /// The version, UTC: when the order last changed, else when it was sent, else its date. Null where the row, which was taken
-    /// over, has none that can be read.
+    /// The version, UTC: when the order last changed, else when it was sent, else its date. Null where a row that was taken over
+    /// has none that can be read.
     version: Option<DateTime<Utc>>,
-    /// When it was sent, UTC; where the message did not say, when its record entered Kafka. Null as above.
+    /// When it was sent, UTC; where the message did not say, when its record entered Kafka. Null like the version.
     sent_dttm: Option<DateTime<Utc>>,
-    /// When this version was stored, UTC. This and the three below are null in a row that was taken over or written by an older
-    /// release.
+    /// When this version was stored, UTC. Like topic, partition and offset it is null in a row that was taken over or written by
+    /// an older release.
     stored_at: Option<DateTime<Utc>>,
     /// Where the record lies that brought this version: the topic.
     #[schema(example = "order-service_orders")]
@@ -52,7 +52,7 @@ pub struct OrderEvent {
     offset: Option<i64>,
     /// The payload to the letter, numbers as they were written.
     #[sqlx(json)]
-    #[schema(value_type = Object, example = json!({"final_status": "CLOSED", "cost": 300.5}))]
+    #[schema(value_type = Object)]
     payload: Box<RawValue>,
 }
 

@@ -55,7 +55,8 @@ impl Scene {
         println!("seed {seed}");
         let dictionary = Dictionary::generate(seed, 12, 4);
         dictionary.write(&mut stage.redis).await.unwrap();
-        let plan = Plan { seed, first_order_id: 1, orders, partitions: 3, mix: Mix::adversarial() };
+        let mix = Mix { without_items: 0.1, ..Mix::adversarial() };
+        let plan = Plan { seed, first_order_id: 1, orders, partitions: 3, mix };
         stage.produce("stg", Backlog::new(&dictionary, plan)).await.unwrap();
         let mut scene = Self { stage, services: Vec::new(), dictionary };
         scene.start(layers).await;
