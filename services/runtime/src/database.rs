@@ -251,6 +251,8 @@ pub async fn grant(config: &PostgresConfig, layer: &'static str, grants: &'stati
     let mut connection = PgConnection::connect_with(&options).await?;
     let mut tx = connection.begin().await?;
     sqlx::query("select pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
+    // What cannot be granted is an error of the grants' own, and not a warning as well.
+    tx.execute("set local client_min_messages = error").await?;
     tx.execute(grants).await?;
     tx.commit().await?;
     connection.close().await
