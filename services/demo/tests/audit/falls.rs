@@ -1,11 +1,13 @@
-//! What becomes of an audit that is cancelled, or whose member is killed, in its middle.
+//! What becomes of an audit that is cancelled, or that loses its member, its connection or its question, in its middle.
+
+use std::collections::BTreeMap;
 
 use ordervault_demo::stage::OPERATOR;
 use serde_json::{Value, json};
 use sqlx::Executor as _;
 use uuid::Uuid;
 
-use super::scene::{PATIENCE, Scene, found};
+use super::scene::{AUDIT_WAITS, PATIENCE, Scene, differing, found};
 
 const NO_SESSION: &str = "select not exists (select from pg_stat_activity where datname = current_database() \
      and application_name = 'ordervault-cdm-audit')";
@@ -59,5 +61,51 @@ async fn an_audit_whose_member_is_killed_is_done_by_another() {
     let repaired = &found(&done, "cdm.user_product_counters", "repaired")["repaired"];
     assert_eq!(repaired, &found(&done, "cdm.user_product_counters", "different")["wrong"], "{done}");
     assert_eq!(done["results"].as_array().unwrap().len(), 10, "{done}");
+    scene.end().await;
+}
+
+/// Has the server do something to the session of the audit.
+async fn done_to_session(scene: &Scene, what: &str) {
+    scene
+        .run(&format!(
+            "select {what}(pid) from pg_stat_activity \
+             where datname = current_database() and application_name = 'ordervault-cdm-audit'"
+        ))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_whose_connection_is_lost_is_begun_anew_and_the_next_one_waits_for_its_end() {
+    let scene = Scene::set("audit_lost", 1, &[]).await;
+    let mut held = scene.stage.pool.begin().await.unwrap();
+    held.execute("lock table dds.l_order_user in access exclusive mode").await.unwrap();
+    let audit = scene.audit_in_its_middle(&json!({})).await;
+    let (_, next) = scene.cdm[0].post("/api/v1/audit", &json!({})).await.unwrap();
+    done_to_session(&scene, "pg_terminate_backend").await;
+    scene.true_of("the end of the session", NO_SESSION).await;
+    scene.true_of("a further attempt", AUDIT_WAITS).await;
+    assert_eq!(scene.cdm[0].operation(&next["id"]).await.unwrap()["state"], "accepted");
+    held.rollback().await.unwrap();
+    for audit in [audit, next] {
+        let done = scene.cdm[0].finished(&audit, PATIENCE).await.unwrap();
+        assert_eq!(done["state"], "done", "{done}");
+        assert_eq!(differing(&done), BTreeMap::new(), "{done}");
+    }
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_whose_question_is_ended_by_the_server_fails_and_says_so() {
+    let scene = Scene::set("audit_ended", 1, &[]).await;
+    let mut held = scene.stage.pool.begin().await.unwrap();
+    held.execute("lock table dds.l_order_user in access exclusive mode").await.unwrap();
+    let audit = scene.audit_in_its_middle(&json!({})).await;
+    done_to_session(&scene, "pg_cancel_backend").await;
+    let failed = scene.cdm[0].finished(&audit, PATIENCE).await.unwrap();
+    assert_eq!((&failed["state"], &failed["results"]), (&json!("failed"), &json!([])), "{failed}");
+    assert!(failed["error"].as_str().unwrap().contains("canceling statement"), "{failed}");
+    assert_eq!(failed["progress"]["done"], 6, "{failed}");
+    held.rollback().await.unwrap();
+    scene.audit().await;
     scene.end().await;
 }
