@@ -11,7 +11,7 @@ use ordervault_runtime::http::{Actor, Problem, State};
 use ordervault_runtime::jobs::lease;
 use serde::Deserialize;
 use serde_json::json;
-use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::openapi::{OpenApiBuilder, Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -81,8 +81,8 @@ impl ToSchema for AuditRequest {
 
 impl PartialSchema for AuditRequest {
     fn schema() -> RefOr<Schema> {
-        let one_of = OneOfBuilder::new().description(Some("A wish for an audit."));
-        forms().into_iter().fold(one_of, |one_of, (name, _)| one_of.item(Ref::from_schema_name(name))).into()
+        let any_of = AnyOfBuilder::new().description(Some("A wish for an audit."));
+        forms().into_iter().fold(any_of, |any_of, (name, _)| any_of.item(Ref::from_schema_name(name))).into()
     }
 }
 

@@ -63,7 +63,9 @@ pub(super) async fn in_snapshot(snapshot: &mut PgConnection) -> Result<Option<St
                        or not exists (select from ops.members \
                                       where layer = 'dds' and heartbeat > now() - interval '10 seconds' \
                                             and started_at < now() - interval '60 seconds')) \
-                 then 'DDS is paused, away or just back, and may have more to send' end",
+                 then 'DDS is paused, away or just back, and may have more to send' \
+             when exists (select from ops.operations where kind = 'republish' and state in ('accepted', 'running')) \
+                 then 'stored orders are being sent onward again' end",
     )
     .fetch_one(snapshot)
     .await

@@ -105,3 +105,19 @@ async fn what_a_dds_that_is_gone_may_not_have_sent_is_behind() {
     assert!(behind(&scene.audit().await, 1).unwrap().contains("DDS is paused, away or just back"));
     scene.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stg_is_still_sending_onward_again_is_behind() {
+    let scene = without_an_order("audit_republish").await;
+    scene
+        .run(
+            "insert into ops.operations (id, layer, kind, state, actor, request) \
+             values (gen_random_uuid(), 'stg', 'republish', 'running', 'a test', '{}')",
+        )
+        .await;
+    assert!(behind(&scene.audit().await, 1).unwrap().contains("sent onward again"));
+    scene.run("update ops.operations set state = 'done' where kind = 'republish'").await;
+    let audit = scene.audit().await;
+    assert_eq!(differing(&audit), wrong(&[("cdm.order_ledger", 1)]), "{audit}");
+    scene.end().await;
+}
