@@ -10,7 +10,7 @@ use ordervault_demo::dictionary::Dictionary;
 use ordervault_demo::orders::{Backlog, Mix, Plan};
 use ordervault_demo::recount::NameCheck;
 use ordervault_demo::stage::{LAYERS, Service, Stage, until};
-use serde_json::json;
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
 const START: Duration = Duration::from_mins(1);
@@ -33,10 +33,7 @@ async fn assert_equal(stage: &mut Stage, services: &[Service], names: &NameCheck
     for report in stage.recount(names).await.unwrap() {
         assert!(report.is_equal(), "{report}");
     }
-    let audit = services[2].audit(&json!({})).await.unwrap();
-    let results = audit["results"].as_array().unwrap();
-    assert_eq!(results.len(), 9, "{audit}");
-    assert!(results.iter().all(|result| result["outcome"] == "equal"), "{audit}");
+    assert_eq!(services[2].findings().await.unwrap(), [Value::Null; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use ordervault_demo::kafka::Producer;
 use ordervault_demo::orders::{Backlog, Mix, Plan, Produced};
 use ordervault_demo::recount::NameCheck;
 use ordervault_demo::stage::{LAYERS, Service, Stage, until};
+use serde_json::Value;
 
 const ORDERS: u64 = 20_000;
 /// In each round every layer's first replica is killed and started again, and a second one joins and leaves.
@@ -87,6 +88,7 @@ async fn tables_equal_the_recount_after_twenty_kills_and_replicas_that_come_and_
     for report in stage.recount(&NameCheck::Present).await.unwrap() {
         assert!(report.is_equal(), "{report}");
     }
+    assert_eq!(services[2].findings().await.unwrap(), [Value::Null; 0]);
     let dead_letters: i64 =
         sqlx::query_scalar("select count(*) from ops.dead_letters").fetch_one(&stage.pool).await.unwrap();
     assert_eq!(dead_letters, 0, "dead letters of records that are good");

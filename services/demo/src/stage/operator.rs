@@ -68,6 +68,16 @@ impl Service {
         self.done(&format!("/api/v1/audit?{WAIT}"), request).await
     }
 
+    /// What an audit finds: of each table that is not equal, what became of it.
+    pub async fn findings(&self) -> Result<Vec<Value>, Error> {
+        let audit = self.audit(&json!({})).await?;
+        let results = audit["results"].as_array().filter(|results| !results.is_empty());
+        let Some(results) = results else {
+            return Err(Error::Answered("an audit".to_owned(), StatusCode::OK, audit.to_string()));
+        };
+        Ok(results.iter().filter(|result| result["outcome"] != "equal").cloned().collect())
+    }
+
     /// An operation as it is now.
     pub async fn operation(&self, id: &Value) -> Result<Value, Error> {
         self.read(&format!("/api/v1/operations/{}", id.as_str().unwrap_or_default())).await

@@ -9,6 +9,7 @@ use ordervault_demo::dictionary::Dictionary;
 use ordervault_demo::orders::{Backlog, Mix, Plan};
 use ordervault_demo::recount::NameCheck;
 use ordervault_demo::stage::{LAYERS, Service, Stage, until};
+use serde_json::Value;
 
 pub const START: Duration = Duration::from_mins(1);
 pub const NOTICE: Duration = Duration::from_mins(1);
@@ -124,6 +125,7 @@ impl Scene {
         for report in self.stage.recount(&NameCheck::Present).await.unwrap() {
             assert!(report.is_equal(), "{report}");
         }
+        assert_eq!(self.services[2].findings().await.unwrap(), [Value::Null; 0]);
         let dead_letters: i64 =
             sqlx::query_scalar("select count(*) from ops.dead_letters").fetch_one(&self.stage.pool).await.unwrap();
         assert_eq!(dead_letters, 0, "dead letters of records that are good");
