@@ -13,7 +13,8 @@ use sqlx::Executor as _;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-const LAYER: &str = "cdm";
+/// One whose results of operations nothing but requests asks for: CDM looks at those of its audits.
+const LAYER: &str = "dds";
 /// Far more than the connections that one replica has.
 const CLIENTS: usize = 40;
 /// Those that it has for requests.
