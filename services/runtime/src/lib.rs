@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod health;
 pub mod metrics;
 pub mod database;
+pub mod migrations;
 pub mod reads;
 pub mod dead_letter;
 pub mod applied_offsets;

@@ -14,8 +14,8 @@ use tracing_subscriber::EnvFilter;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::{RuntimeConfig, Settings};
-use crate::database;
 use crate::http::{self, docs};
+use crate::migrations;
 
 /// `EX_USAGE`: a setting or the command line is wrong.
 const USAGE: u8 = 64;
@@ -141,9 +141,9 @@ async fn serve<P: Program>(config: P::Config) -> io::Result<()> {
 
 async fn migrate<P: Program>(config: &P::Config) -> io::Result<()> {
     let postgres = &P::runtime(config).postgres;
-    database::migrate(postgres, P::LAYER, P::migrations()).await.map_err(io::Error::other)?;
+    migrations::migrate(postgres, P::LAYER, P::migrations()).await.map_err(io::Error::other)?;
     if let Some(grants) = P::grants()
-        && let Err(error) = database::grant(postgres, P::LAYER, grants).await
+        && let Err(error) = migrations::grant(postgres, P::LAYER, grants).await
     {
         println!("-- this could not be run here ({error}); have it run by a role that may:\n{}", grants.trim_end());
     }

@@ -21,7 +21,7 @@ use crate::control::heartbeat::{self, Identity};
 use crate::control::operations::Kind;
 use crate::control::steering::Steering;
 use crate::control::{janitor, ownerless, watchman};
-use crate::database::{self, Database};
+use crate::database::Database;
 use crate::fault::Dependency;
 use crate::health::Health;
 use crate::http;
@@ -29,6 +29,7 @@ use crate::jobs::letters::Letters;
 use crate::jobs::task::{self, Task};
 use crate::jobs::{self, Source, daily};
 use crate::metrics::Metrics;
+use crate::migrations;
 use crate::probe;
 use crate::processor::Processor;
 use crate::publisher::Publisher;
@@ -108,7 +109,7 @@ impl<P: Processor> Service<P> {
         let learned = async {
             migrate(&config.postgres, layer, migrations, &health).await;
             if let Some(grants) = grants
-                && let Err(error) = database::grant(&config.postgres, layer, grants).await
+                && let Err(error) = migrations::grant(&config.postgres, layer, grants).await
             {
                 tracing::info!(%error, "rights that others need could not be given; the command `migrate` prints how");
             }
@@ -205,7 +206,7 @@ impl<P: Processor> Service<P> {
 /// Migrates, however long the server makes it wait.
 async fn migrate(config: &PostgresConfig, layer: &'static str, migrations: &Migrator, health: &Health) {
     let mut backoff = Backoff::for_outages();
-    while let Err(error) = database::migrate(config, layer, migrations).await {
+    while let Err(error) = migrations::migrate(config, layer, migrations).await {
         health.fails(STARTUP, "migrations", &error.to_string());
         tokio::time::sleep(backoff.pause()).await;
     }
