@@ -68,6 +68,7 @@ impl Program for Cdm {
             config: config.runtime,
             migrations: &MIGRATIONS,
             grants: Self::grants(),
+            tidying: Some("select cdm.forget_changes()"),
             processor: CdmProcessor,
             api: Self::api(),
             sources: vec![],

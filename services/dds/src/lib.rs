@@ -58,6 +58,7 @@ impl Program for Dds {
             config: config.runtime,
             migrations: &MIGRATIONS,
             grants: Self::grants(),
+            tidying: None,
             processor: DdsProcessor,
             api: Self::api(),
             sources: vec![],

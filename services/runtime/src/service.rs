@@ -52,6 +52,8 @@ pub struct Service<P> {
     pub migrations: &'static Migrator,
     /// Who else may read its schema, as SQL.
     pub grants: Option<&'static str>,
+    /// What removes from its schema what nobody needs any more, as SQL.
+    pub tidying: Option<&'static str>,
     /// What it makes of a batch.
     pub processor: P,
     /// What it serves beside what every layer serves.
@@ -105,7 +107,7 @@ impl<P: Processor> Service<P> {
         metrics: Arc<Metrics>,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
-        let Self { layer, config, migrations, grants, processor, health, sources, tasks, .. } = self;
+        let Self { layer, config, migrations, grants, tidying, processor, health, sources, tasks, .. } = self;
         let learned = async {
             migrate(&config.postgres, layer, migrations, &health).await;
             if let Some(grants) = grants
@@ -162,7 +164,7 @@ impl<P: Processor> Service<P> {
         running.spawn(heartbeat::beat(layer, member.clone(), database.clone(), actual, Arc::clone(&health)));
         running.spawn(ownerless::look_after(layer, member.id, database.clone(), Arc::clone(&broker), doors.pending));
         running.spawn(watchman::watch(layer, breaker, database.clone(), doors.desired.clone()));
-        running.spawn(janitor::tidy(layer, database.clone(), config.control.operations_keep_days));
+        running.spawn(janitor::tidy(layer, database.clone(), config.control.operations_keep_days, tidying));
         for source in sources {
             let (desired, changes) = (doors.desired.clone(), doors.changes.clone());
             running.spawn(jobs::work(Arc::clone(&road), source, member.id, desired, changes));

@@ -62,6 +62,7 @@ impl Program for Stg {
             layer: Self::LAYER,
             migrations: &MIGRATIONS,
             grants: Self::grants(),
+            tidying: None,
             processor: StgProcessor::new(Dictionary::new(&config.redis, config.dictionary_ttl)),
             api: Self::api(),
             sources: vec![Arc::new(StoredOrders)],

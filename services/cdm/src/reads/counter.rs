@@ -7,7 +7,7 @@ pub struct Counter {
     pub name: &'static str,
     /// What follows `from`, under the alias `c`.
     pub source: &'static str,
-    /// The table whose rows, by the transaction that last changed them, say whether anything has changed.
+    /// The table whose changes are its changes.
     pub table: &'static str,
     /// The columns that are shown, in their order.
     pub columns: &'static [&'static str],
@@ -24,7 +24,7 @@ pub const USER_PRODUCT: Counter = Counter {
     table: "cdm.user_product_counters",
     columns: &["id", "user_id", "product_id", "product_name", "order_cnt"],
     unique: "id",
-    indexed_name: Some("product_name"),
+    indexed_name: None,
 };
 
 /// How often each user ordered from each category.

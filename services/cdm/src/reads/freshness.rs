@@ -11,6 +11,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use tokio::time::Instant;
 
+use super::change_log;
 use super::counter::Counter;
 use super::snapshot::Snapshot;
 use super::statement::Statement;
@@ -141,14 +142,11 @@ pub async fn unchanged(
             continue;
         };
         let Ok(snapshot) = snapshot.parse::<Snapshot>() else { continue };
-        let table = counter.table;
         let statement = Statement::new("select ")
             .followed(&Freshness::columns(counter, &state.topic))
-            .words(&format!(", exists (select from {table} where changed_in >= "))
-            .value(snapshot.lowest.to_string(), "xid8")
-            .words(" and not pg_visible_in_snapshot(changed_in, ")
-            .value(snapshot.to_string(), "pg_snapshot")
-            .words(")) as changed");
+            .words(", exists (select ")
+            .followed(&change_log::unseen(counter, &snapshot))
+            .words(") as changed");
         let turn = state.reads.turn().await?;
         let row = turn.ask(statement.query().fetch_one(&turn.pool())).await?;
         let (freshness, changed): (Freshness, bool) = (Freshness::of_row(&row)?, row.try_get("changed")?);

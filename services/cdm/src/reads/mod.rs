@@ -13,6 +13,7 @@ pub mod statement;
 pub mod selection;
 mod token;
 pub mod snapshot;
+mod change_log;
 pub mod freshness;
 pub mod form;
 pub mod page;

@@ -28,9 +28,8 @@ const USER_PRODUCT: Counter = Counter {
           from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) r(a, b, d, category) \
           join cdm.names n on n.kind = 'product' and n.id = b order by a, b \
           on conflict (user_id, product_id) do update \
-          set order_cnt = c.order_cnt + excluded.order_cnt, changed_in = excluded.changed_in",
-    take_off: "update cdm.user_product_counters set order_cnt = greatest(order_cnt + d, 0), \
-                   changed_in = pg_current_xact_id() \
+          set order_cnt = c.order_cnt + excluded.order_cnt",
+    take_off: "update cdm.user_product_counters set order_cnt = greatest(order_cnt + d, 0) \
                from unnest($1::uuid[], $2::uuid[], $3::bigint[]) r(a, b, d) where user_id = a and product_id = b",
 };
 
@@ -42,9 +41,8 @@ const USER_CATEGORY: Counter = Counter {
           from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) r(a, b, d, category) \
           where category is not null order by a, b \
           on conflict (user_id, category_id) do update \
-          set order_cnt = c.order_cnt + excluded.order_cnt, changed_in = excluded.changed_in",
-    take_off: "update cdm.user_category_counters set order_cnt = greatest(order_cnt + d, 0), \
-                   changed_in = pg_current_xact_id() \
+          set order_cnt = c.order_cnt + excluded.order_cnt",
+    take_off: "update cdm.user_category_counters set order_cnt = greatest(order_cnt + d, 0) \
                from unnest($1::uuid[], $2::uuid[], $3::bigint[]) r(a, b, d) where user_id = a and category_id = b",
 };
 
@@ -57,9 +55,8 @@ const RESTAURANT_CATEGORY: Counter = Counter {
           from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) r(a, b, d, category) \
           join cdm.names n on n.kind = 'restaurant' and n.id = a where category is not null order by a, b \
           on conflict (restaurant_id, category_id) do update \
-          set order_cnt = c.order_cnt + excluded.order_cnt, changed_in = excluded.changed_in",
-    take_off: "update cdm.restaurant_category_counters set order_cnt = greatest(order_cnt + d, 0), \
-                   changed_in = pg_current_xact_id() \
+          set order_cnt = c.order_cnt + excluded.order_cnt",
+    take_off: "update cdm.restaurant_category_counters set order_cnt = greatest(order_cnt + d, 0) \
                from unnest($1::uuid[], $2::uuid[], $3::bigint[]) r(a, b, d) \
                where restaurant_id = a and category_id = b",
 };
@@ -116,13 +113,13 @@ pub(super) async fn rename(tx: &mut PgConnection, renamed: &[Key]) -> Result<(),
     for (kind, sql) in [
         (
             Kind::Product,
-            "update cdm.user_product_counters c set product_name = n.name, changed_in = pg_current_xact_id() \
+            "update cdm.user_product_counters c set product_name = n.name \
              from cdm.names n \
              where c.product_id = any($1) and n.kind = 'product' and n.id = c.product_id and c.product_name <> n.name",
         ),
         (
             Kind::Restaurant,
-            "update cdm.restaurant_category_counters c set restaurant_name = n.name, changed_in = pg_current_xact_id() \
+            "update cdm.restaurant_category_counters c set restaurant_name = n.name \
              from cdm.names n \
              where c.restaurant_id = any($1) and n.kind = 'restaurant' and n.id = c.restaurant_id \
                  and c.restaurant_name <> n.name",

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use fastrand::Rng;
+use ordervault_demo::stage::until;
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::process::Command;
@@ -12,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::scene::Scene;
 
+const PATIENCE: Duration = Duration::from_mins(1);
 const WRITERS: usize = 20;
 const RUNS: u64 = 10;
 const LIST: &str = "/api/v1/user-product-counters";
@@ -224,5 +226,77 @@ async fn whoever_waits_is_told_of_a_change_once_it_is_committed_and_of_nothing_o
     let ids: Vec<&Value> = told["items"].as_array().unwrap().iter().map(|item| &item["id"]).collect();
     assert_eq!(ids, [17]);
     assert_eq!(told["items"][0]["order_cnt"], 91);
+    scene.tear_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_and_a_tag_that_are_older_than_the_log_of_changes_are_answered_with_every_counter() {
+    let scene = Scene::new("forgotten").await;
+    scene.fill(400).await;
+    let list = scene.get(LIST).await;
+    let (tag, since) = (list.headers()["etag"].clone(), list.headers()["ordervault-changes-cursor"].clone());
+    let old = format!("{LIST}/changes?limit=10000&since={}", since.to_str().unwrap());
+    scene.sql("update cdm.user_product_counters set order_cnt = 91 where id = 17").await;
+    let page = scene.json(&old, 200).await;
+    assert_eq!(page["items"].as_array().unwrap().len(), 1);
+    // Of a million and more that have changed since, the log keeps no account.
+    scene
+        .sql(
+            "insert into cdm.counter_changes (counter, row_count, ids) \
+             values ('cdm.user_product_counters', 1000001, '{17}')",
+        )
+        .await;
+    // Not while a transaction is open that was before them, in whatever database.
+    until("the older ones to be forgotten", PATIENCE, async || {
+        scene.sql("select cdm.forget_changes()").await;
+        let left = "select sum(row_count)::bigint from cdm.counter_changes";
+        let left: i64 = sqlx::query_scalar(left).fetch_one(&scene.stage.pool).await.unwrap();
+        Ok((left == 1_000_001).then_some(()))
+    })
+    .await
+    .unwrap();
+    let everything = scene.json(&old, 200).await;
+    assert_eq!(everything["items"].as_array().unwrap().len(), 400);
+    assert_eq!(everything["items"][16]["order_cnt"], 91);
+    let held = scene.client.get(format!("{}{LIST}", scene.cdm.url)).header("if-none-match", tag).send().await.unwrap();
+    assert_eq!(held.status(), 200);
+    // What is kept is exact as before.
+    let page =
+        scene.json(&format!("{LIST}/changes?limit=10000&since={}", everything["next"].as_str().unwrap()), 200).await;
+    assert_eq!(page["items"], serde_json::json!([]));
+    scene.tear_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dump_of_another_server_says_of_transactions_yet_to_come_is_no_change_here() {
+    let scene = Scene::new("elsewhere").await;
+    scene.fill(400).await;
+    scene
+        .sql(
+            "update cdm.counter_changes set changed_in = '4000000000000'; \
+             update cdm.counter_changes_kept set since = '4000000000000'",
+        )
+        .await;
+    let copied = async || {
+        let page = scene.json(&format!("{LIST}/changes?limit=10000"), 200).await;
+        page["next"].as_str().unwrap().to_owned()
+    };
+    let changed = async |since: &str| {
+        let page = scene.json(&format!("{LIST}/changes?limit=10000&since={since}"), 200).await;
+        page["items"].as_array().unwrap().len()
+    };
+    // Whether the log has everything can only be told once it has been tidied up.
+    assert_eq!(changed(&copied().await).await, 400);
+    scene.sql("select cdm.forget_changes()").await;
+    let left: i64 =
+        sqlx::query_scalar("select count(*) from cdm.counter_changes").fetch_one(&scene.stage.pool).await.unwrap();
+    assert_eq!(left, 0);
+    let since = copied().await;
+    assert_eq!(changed(&since).await, 0);
+    let tag = scene.get(LIST).await.headers()["etag"].clone();
+    let held = scene.client.get(format!("{}{LIST}", scene.cdm.url)).header("if-none-match", tag).send().await.unwrap();
+    assert_eq!(held.status(), 304);
+    scene.sql("update cdm.user_product_counters set order_cnt = 91 where id = 17").await;
+    assert_eq!(changed(&since).await, 1);
     scene.tear_down().await;
 }

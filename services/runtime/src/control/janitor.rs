@@ -1,4 +1,5 @@
-//! Removes what nobody needs any more from `ops`: operations past their time, members long gone.
+//! Removes what nobody needs any more: from `ops` operations past their time and members long gone, from the layer's schema
+//! what the layer says.
 
 use std::time::Duration;
 
@@ -11,14 +12,19 @@ const FIRST: Duration = Duration::from_mins(1);
 /// Removed by one statement, so that none takes long after years in which nothing was removed.
 const AT_ONCE: u32 = 1_000;
 
-/// Tidies up until it is dropped. Finished operations are kept for `days`.
-pub async fn tidy(layer: &'static str, database: Database, days: u32) {
+/// Tidies up until it is dropped. Finished operations are kept for `days`; `own` is the layer's own SQL for it.
+pub async fn tidy(layer: &'static str, database: Database, days: u32, own: Option<&'static str>) {
     let mut pause = FIRST;
     loop {
         tokio::time::sleep(pause).await;
         pause = EVERY;
         if let Err(fault) = remove(&database, layer, days).await {
             tracing::warn!(%fault, "what nobody needs any more could not be removed from ops");
+        }
+        if let Some(sql) = own
+            && let Err(fault) = database.attempt(sqlx::query(sql).execute(&database.pool())).await
+        {
+            tracing::warn!(%fault, "what nobody needs any more could not be removed from the layer's schema");
         }
     }
 }

@@ -172,20 +172,18 @@ async fn beside_the_consumer(figures: &mut Figures) -> Result<(), Error> {
         drain::rate(&service).await?;
         service.stop(STOP).await?;
     }
+    // The first drain of a new database makes its files as well.
+    drained(&mut stage, nothing).await?;
     let (alone, ()) = drained(&mut stage, nothing).await?;
     let (with_pages, times) = drained(&mut stage, pages).await?;
     let (with_file, ()) = drained(&mut stage, file_after_file).await?;
     stage
         .pool
         .execute(
-            "drop index cdm.user_product_counters_changes, cdm.user_product_counters_count, \
-                 cdm.user_product_counters_name, cdm.user_product_counters_segment, cdm.user_category_counters_changes, \
-                 cdm.user_category_counters_count, cdm.user_category_counters_name, cdm.user_category_counters_segment, \
-                 cdm.restaurant_category_counters_changes; \
+            "drop index cdm.user_product_counters_count, cdm.user_product_counters_segment, \
+                 cdm.user_category_counters_segment, cdm.user_category_counters_name; \
              create index on cdm.user_product_counters (product_id); \
-             drop trigger note_change on cdm.user_product_counters; \
-             drop trigger note_change on cdm.user_category_counters; \
-             drop trigger note_change on cdm.restaurant_category_counters",
+             drop function cdm.note_changes() cascade",
         )
         .await?;
     let (bare, ()) = drained(&mut stage, nothing).await?;
