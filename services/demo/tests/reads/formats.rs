@@ -102,6 +102,30 @@ async fn pythons_csv_reads_what_stands_in_the_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs DuckDB, which tools/checkers installs"]
+async fn duckdb_reads_what_stands_in_the_table() {
+    let scene = scene("duckdb").await;
+    let program = "import duckdb, json, sys, urllib.request\n\
+        names = []\n\
+        for form, reader in (('csv', 'read_csv'), ('ndjson', 'read_json')):\n\
+        \x20   file, url = f'{sys.argv[1]}.{form}', f'{sys.argv[2]}&format={form}'\n\
+        \x20   urllib.request.urlretrieve(url + ('&escape_formulas=false' if form == 'csv' else ''), file)\n\
+        \x20   rows = duckdb.execute(f\"select product_name from {reader}('{file}') order by id\").fetchall()\n\
+        \x20   names.append([name for name, in rows])\n\
+        print(json.dumps(names))";
+    let folder = std::env::temp_dir().join(&scene.stage.name);
+    std::fs::create_dir(&folder).unwrap();
+    let url = format!("{}{PATH}", scene.cdm.url);
+    let mut python = Command::new("analysts-python");
+    let ran = python.args(["-c", program]).arg(folder.join("names")).arg(&url).output().await.unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let read: Vec<Vec<String>> = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!(read, [NAMES, NAMES]);
+    std::fs::remove_dir_all(folder).unwrap();
+    scene.tear_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_form_is_the_one_that_the_client_takes_and_files_come_compressed_to_whoever_takes_that() {
     let scene = scene("accept").await;
     for (accept, kind) in [
