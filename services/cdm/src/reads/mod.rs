@@ -17,5 +17,6 @@ mod change_log;
 pub mod freshness;
 pub mod form;
 pub mod page;
+mod throttle;
 pub mod stream;
 pub mod changes;

@@ -3,12 +3,13 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
-use ordervault_runtime::http::Problem;
+use ordervault_runtime::http::{Problem, State};
 use ordervault_runtime::reads::Turn;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
@@ -20,6 +21,7 @@ use super::freshness::Freshness;
 use super::page;
 use super::selection::{Place, Selection};
 use super::statement::Statement;
+use super::throttle::Throttle;
 
 /// Bytes that are passed on at once; so many parts may lie between the database and the client.
 const PART: usize = 64 << 10;
@@ -71,13 +73,14 @@ pub struct Wanted {
 }
 
 /// Begins a stream: returns once its first lines are there, so that what goes wrong until then is answered as a problem.
-pub async fn begin(turn: Turn, topic: &str, wanted: Wanted) -> Result<Stream, Problem> {
+pub async fn begin(turn: Turn, state: &State, wanted: Wanted) -> Result<Stream, Problem> {
     let connection = turn.ask(turn.pool().acquire()).await?;
     let (begun, beginning) = oneshot::channel();
     let (parts, taken) = mpsc::channel(PARTS);
-    let topic = topic.to_owned();
+    let topic = Arc::clone(&state.topic);
+    let throttle = Throttle::new(Arc::clone(&state.metrics));
     tokio::spawn(async move {
-        let source = Source { begun: Some(begun), parts, lines: wanted.lines };
+        let source = Source { begun: Some(begun), parts, lines: wanted.lines, throttle };
         // The turn lasts as long as the stream.
         run(&turn, connection, &topic, &wanted, source).await;
     });
@@ -102,6 +105,7 @@ struct Source {
     begun: Option<oneshot::Sender<Result<Beginning, Problem>>>,
     parts: mpsc::Sender<Result<Bytes, io::Error>>,
     lines: Lines,
+    throttle: Throttle,
 }
 
 /// Why a stream has ended before its end.
@@ -161,7 +165,9 @@ async fn copy(connection: &mut PgConnection, topic: &str, wanted: &Wanted, sourc
             wanted.lines.write(&line?, &mut part);
             if part.len() >= PART || beginning.is_some() {
                 source.begin(&mut beginning);
+                source.throttle.give_way().await;
                 source.pass_on(part.split().freeze()).await?;
+                source.throttle.go_on();
                 part.reserve(PART + (PART >> 2));
             }
         }

@@ -109,7 +109,7 @@ async fn lines(
         Count::Exact => Some(page::exactly(&turn, &request.selection).await?),
     };
     let wanted = Wanted { selection: request.selection.clone(), after, limit: request.limit, lines };
-    let stream = stream::begin(turn, &state.topic, wanted).await?;
+    let stream = stream::begin(turn, state, wanted).await?;
     let next_cursor = stream.next.as_ref().map(|place| request.selection.cursor(place));
     let mut headers = headers(state, uri, &request, &stream.freshness, next_cursor.as_deref(), count);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
