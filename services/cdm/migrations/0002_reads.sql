@@ -35,19 +35,25 @@ begin
                        'for each statement execute function cdm.note_changes()', counter);
         execute format('create trigger note_updates after update on cdm.%I referencing new table as changed '
                        'for each statement execute function cdm.note_changes()', counter);
+        execute format('create trigger note_deletes after delete on cdm.%I referencing old table as changed '
+                       'for each statement execute function cdm.note_changes()', counter);
     end loop;
 end $$;
 
--- Forgets the oldest changes where there are more than a counter has rows: to read all of those is cheaper then. What a
--- restored dump has of another server's transactions, which are yet to come on this one, is forgotten as well. The oldest that
--- is kept is newer than whatever is forgotten, so whoever has not seen what is forgotten still finds that something has changed.
+-- So many changes of a counter are worth keeping: of more, to read all of its rows is cheaper.
+create function cdm.changes_to_keep(counter text) returns numeric language sql stable set search_path = pg_catalog, pg_temp as $$
+    select greatest((select reltuples from pg_class where oid = counter::regclass), 1000000)::numeric
+$$;
+
+-- Forgets the oldest changes where there are more. What a restored dump has of another server's transactions, which are yet to
+-- come on this one, is forgotten as well.
 create function cdm.forget_changes() returns void language sql set search_path = pg_catalog, pg_temp as $$
     with counted as (
         select counter, changed_in, sum(row_count) over (partition by counter order by changed_in desc) as newer
         from cdm.counter_changes where changed_in < pg_snapshot_xmax(pg_current_snapshot())
     ), bounded as (
         select distinct on (counter) counter, changed_in as since from counted
-        where newer > greatest((select reltuples from pg_class where oid = counter::regclass), 1000000)
+        where newer > cdm.changes_to_keep(counter)
         order by counter, changed_in desc
     )
     update cdm.counter_changes_kept kept

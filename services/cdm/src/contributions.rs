@@ -1,10 +1,10 @@
 //! Why a counter says what it says: what one order contributes, and which orders one counter is made of.
 
 use chrono::{DateTime, Utc};
-use ordervault_runtime::database::Requests;
+use ordervault_runtime::database::snapshot;
 use serde::Serialize;
 use sqlx::FromRow;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgPool};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -106,8 +106,8 @@ struct LedgerRow {
 }
 
 /// What the order with this hub key contributes.
-pub async fn of_order(database: &Requests, order: Uuid) -> Result<Option<OrderContribution>, sqlx::Error> {
-    let mut tx = database.snapshot().await?;
+pub async fn of_order(pool: &PgPool, order: Uuid) -> Result<Option<OrderContribution>, sqlx::Error> {
+    let mut tx = snapshot(pool).await?;
     let row = "select o.version at time zone 'UTC' as version, status, user_id, restaurant_id, n.name as restaurant_name, \
                       product_ids, category_ids \
                from cdm.order_ledger o left join cdm.names n on n.kind = 'restaurant' and n.id = restaurant_id \
@@ -207,12 +207,12 @@ impl Counter {
     /// What the counter of these two says, and those of its orders that come after `after`, by their hub keys, at most `most`.
     pub async fn orders(
         &self,
-        database: &Requests,
+        pool: &PgPool,
         (user, other): (Uuid, Uuid),
         after: Option<Uuid>,
         most: i64,
     ) -> Result<Option<(i64, Vec<CountedOrder>)>, sqlx::Error> {
-        let mut tx = database.snapshot().await?;
+        let mut tx = snapshot(pool).await?;
         let count: Option<i64> = sqlx::query_scalar(self.count).bind(user).bind(other).fetch_optional(&mut *tx).await?;
         let Some(count) = count else { return Ok(None) };
         let orders = sqlx::query_as(self.orders)

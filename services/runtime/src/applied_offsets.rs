@@ -4,7 +4,8 @@ use sqlx::postgres::PgConnection;
 
 use crate::record::Record;
 
-/// Notes that everything up to and with `last` is applied. Replays do not take it back: what was applied stays so.
+/// Notes that everything up to and with `last` is applied, and the time at which the newest of it entered the first topic.
+/// Replays do not take it back: what was applied stays so. Whoever empties a layer's tables removes its rows here as well.
 pub async fn advance(
     tx: &mut PgConnection,
     layer: &str,

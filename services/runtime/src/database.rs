@@ -154,7 +154,7 @@ impl Requests {
 
     /// A transaction for several questions of which all are to be answered from one state of the warehouse.
     pub async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.pool().begin_with("begin isolation level repeatable read, read only").await
+        snapshot(&self.pool()).await
     }
 
     /// Waits for an answer for as long as a request may.
@@ -165,6 +165,11 @@ impl Requests {
         };
         answer
     }
+}
+
+/// A transaction for several questions of which all are to be answered from one state of the warehouse.
+pub async fn snapshot(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    pool.begin_with("begin isolation level repeatable read, read only").await
 }
 
 /// What a pool is bounded by.

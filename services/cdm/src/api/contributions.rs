@@ -28,8 +28,8 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(list_orders_of_user_category))
 }
 
-error_set!(OneErrors: ReadErrors + OrderNotFound);
-error_set!(CounterErrors: ReadErrors + CounterNotFound);
+error_set!(OneErrors: ReadErrors + OrderNotFound + TooManyReads + QueryTooSlow);
+error_set!(CounterErrors: ReadErrors + CounterNotFound + TooManyReads + QueryTooSlow);
 
 /// The hub key of an order.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +101,8 @@ async fn get_contribution(
     Path(OrderKey(HubKey(order))): Path<OrderKey>,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<axum::Json<OrderContribution>, Problem> {
-    let held = state.database.ask(contributions::of_order(&state.database, order)).await?;
+    let turn = state.reads.turn().await?;
+    let held = turn.ask(|pool| async move { contributions::of_order(&pool, order).await }).await?;
     held.map(axum::Json).ok_or_else(|| Problem::order_not_found(order))
 }
 
@@ -152,13 +153,13 @@ async fn list_orders_of_user_category(
 
 async fn page(
     state: &State,
-    counter: &Counter,
+    counter: &'static Counter,
     CounterKey(HubKey(user)): CounterKey,
     CounterKey(HubKey(other)): CounterKey,
     PageQuery { limit, cursor }: PageQuery,
 ) -> Result<axum::Json<CountedOrderPage>, Problem> {
-    let asked = counter.orders(&state.database, (user, other), cursor, limit.rows());
-    let held = state.database.ask(asked).await?;
+    let (turn, most) = (state.reads.turn().await?, limit.rows());
+    let held = turn.ask(|pool| async move { counter.orders(&pool, (user, other), cursor, most).await }).await?;
     let (order_cnt, mut items) = held.ok_or_else(|| Problem::counter_not_found(user, other))?;
     let next_cursor = limit.cut(&mut items, |order| order.order_id);
     Ok(axum::Json(CountedOrderPage { order_cnt, items, next_cursor }))

@@ -4,13 +4,22 @@ use super::counter::Counter;
 use super::snapshot::Snapshot;
 use super::statement::Statement;
 
-/// A column `kept`: whether the log still has all that this snapshot has not seen. Older changes are forgotten, and whoever
-/// asks for them has to read every counter.
+/// Whether the log still has all that this snapshot has not seen. Older changes are forgotten.
 #[must_use]
 pub fn kept(counter: &Counter, since: &Snapshot) -> Statement {
     Statement::new("(select since <= ")
         .value(since.lowest.to_string(), "xid8")
-        .words(&format!(" from cdm.counter_changes_kept where counter = '{}') as kept", counter.table))
+        .words(&format!(" from cdm.counter_changes_kept where counter = '{}')", counter.table))
+}
+
+/// Whether the log has all that this snapshot has not seen, and that is less than every counter: whoever asks for more had
+/// better read those.
+#[must_use]
+pub fn is_shorter(counter: &Counter, since: &Snapshot) -> Statement {
+    kept(counter, since)
+        .words(" and (select coalesce(sum(row_count), 0) ")
+        .followed(&unseen(counter, since))
+        .words(&format!(") <= cdm.changes_to_keep('{}')", counter.table))
 }
 
 /// `from … where …`: the entries that this snapshot has not seen, as `entry`.

@@ -9,7 +9,7 @@
 use ordervault_runtime::http::{Problem, State};
 use serde_json::value::RawValue;
 use sqlx::Row as _;
-use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::change_log;
 use super::counter::{Counter, type_of};
@@ -72,7 +72,7 @@ impl Since {
             None => None,
             Some((began, place)) => {
                 let fits =
-                    if counter.is_table() { place.parse::<i64>().is_ok() } else { place.parse::<Uuid>().is_ok() };
+                    if counter.is_table() { place.parse::<i64>().is_ok() } else { place.parse::<Hyphenated>().is_ok() };
                 Some(Round { began: snapshot(began)?, place: fits.then_some(place).ok_or_else(refused)? })
             }
         };
@@ -92,10 +92,10 @@ pub async fn read(state: &State, counter: &'static Counter, since: &Since, limit
     let turn = state.reads.turn().await?;
     let ask = async |of: Of<'_>| {
         let statement = statement(counter, &since.cursor, of, &state.topic, limit);
-        turn.ask(statement.query().fetch_one(&turn.pool())).await
+        turn.ask(|pool| async move { statement.query().fetch_one(&pool).await }).await
     };
     let mut row = ask(since.cursor.since.as_ref().map_or(Of::All, Of::Unseen)).await?;
-    if !row.try_get::<bool, _>("kept")? {
+    if !row.try_get::<bool, _>("is_shorter")? {
         row = ask(Of::All).await?;
     }
     let freshness = Freshness::of_row(&row)?;
@@ -125,18 +125,18 @@ enum Of<'a> {
 
 fn statement(counter: &Counter, cursor: &Cursor, of: Of<'_>, topic: &str, limit: i64) -> Statement {
     let fields = counter.columns.iter().map(|column| format!("page.{column}")).collect::<Vec<_>>().join(", ");
-    let kept = match of {
-        Of::All => Statement::new("true as kept"),
-        Of::Unseen(since) => change_log::kept(counter, since),
+    let shorter = match of {
+        Of::All => Statement::new("true"),
+        Of::Unseen(since) => change_log::is_shorter(counter, since),
     };
-    Statement::new("with page as materialized (")
+    Statement::new("with log as materialized (select ")
+        .followed(&shorter)
+        .words(" as is_shorter), page as materialized (")
         .followed(&changed(counter, of, cursor.round.as_ref().map(|round| round.place.as_str())))
         .words(&format!(" limit {}) select ", limit + 1))
         .followed(&Freshness::columns(counter, topic))
-        .words(", ")
-        .followed(&kept)
         .words(&format!(
-            ", (select coalesce(json_agg(row), '[]')::text from (select {fields} from page limit {limit}) row) as items, \
+            ", (select is_shorter from log), (select coalesce(json_agg(row), '[]')::text from (select {fields} from page limit {limit}) row) as items, \
                (select {}::text from page where (select count(*) from page) > {limit} offset {} limit 1) as last",
             counter.unique,
             limit - 1
@@ -147,7 +147,10 @@ fn statement(counter: &Counter, cursor: &Cursor, of: Of<'_>, topic: &str, limit:
 fn changed(counter: &Counter, of: Of<'_>, after: Option<&str>) -> Statement {
     let Counter { source, table, unique, .. } = counter;
     let columns = counter.columns.iter().map(|column| format!("c.{column}")).collect::<Vec<_>>().join(", ");
-    let ids = |since| Statement::new("select unnest(ids) as id ").followed(&change_log::unseen(counter, since));
+    let ids = |since| {
+        let ids = Statement::new("select unnest(ids) as id ").followed(&change_log::unseen(counter, since));
+        ids.words(" and (select is_shorter from log)")
+    };
     let mut rows = Statement::new(&format!("select {columns} from {source} where true"));
     if let Of::Unseen(since) = of {
         let keys = if counter.is_table() {

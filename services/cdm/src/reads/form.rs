@@ -64,20 +64,26 @@ impl Format {
     }
 
     fn preferred(accept: &str) -> Option<Self> {
-        let mut best: Option<(Self, f32)> = None;
-        for range in accept.split(',') {
+        let own = |format: Self| format.media_type().split(';').next().unwrap_or_default();
+        let ranges = accept.split(',').map(|range| {
             let mut parts = range.split(';').map(str::trim);
             let name = parts.next().unwrap_or_default().to_ascii_lowercase();
             let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |text| text.parse().ok());
-            let weight: f32 = weight.unwrap_or(0.0);
-            let fits = Self::ALL.into_iter().find(|format| {
-                let own = format.media_type().split(';').next().unwrap_or_default();
+            (name, weight.unwrap_or(0.0))
+        });
+        let ranges: Vec<(String, f32)> = ranges.collect();
+        // What a client does not want by name it does not want by a wider range either.
+        let is_unwanted = |format| ranges.iter().any(|(name, weight)| name == own(format) && *weight <= 0.0);
+        let mut best: Option<(Self, f32)> = None;
+        for (name, weight) in &ranges {
+            let fits = Self::ALL.into_iter().filter(|format| !is_unwanted(*format)).find(|format| {
+                let own = own(*format);
                 name == own || name == "*/*" || name.strip_suffix('*').is_some_and(|kind| own.starts_with(kind))
             });
             if let Some(format) = fits
-                && weight > best.map_or(0.0, |(_, weight)| weight)
+                && *weight > best.map_or(0.0, |(_, weight)| weight)
             {
-                best = Some((format, weight));
+                best = Some((format, *weight));
             }
         }
         best.map(|(format, _)| format)
@@ -127,6 +133,7 @@ mod tests {
             ("application/*", Some(Format::Json)),
             ("text/html", None),
             ("application/json;q=0", None),
+            ("application/json;q=0, */*", Some(Format::Ndjson)),
             ("", None),
         ] {
             assert_eq!(Format::preferred(accept), expected, "{accept}");

@@ -1,5 +1,6 @@
 //! How fresh an answer is: what was applied when it was read, by the same snapshot as its rows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::{CACHE_CONTROL, ETAG, VARY};
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 
 use super::change_log;
 use super::counter::Counter;
+use super::form::Format;
 use super::snapshot::Snapshot;
 use super::statement::Statement;
 use super::token;
@@ -28,6 +30,9 @@ pub const CHANGES_CURSOR: HeaderName = HeaderName::from_static("ordervault-chang
 
 /// Whoever asks each time whether anything is new is told at once when nothing is.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, max-age=0, must-revalidate");
+
+/// Of so many answers a client may hold one that is still right; each is looked at by itself.
+const TAGS: usize = 4;
 
 /// How often it is looked whether an offset is applied.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -94,14 +99,15 @@ impl Freshness {
         self.applied.iter().map(|(_, _, time)| *time).max()
     }
 
-    /// Weak, since it says what was applied, and not how that is written down. It bears the snapshot, so that it can be
-    /// asked later whether anything has changed since: a transaction that began before and commits late is not in it.
+    /// Weak, since it says what was applied, and in which form it is shown, and not how that is written down. It bears the
+    /// snapshot, so that it can be asked later whether anything has changed since: a transaction that began before and commits
+    /// late is not in it.
     #[must_use]
-    pub fn etag(&self) -> String {
-        format!("W/\"{}!{}\"", self.state(), self.snapshot)
+    pub fn etag(&self, format: Format) -> String {
+        format!("W/\"{}!{}\"", self.state(format), self.snapshot)
     }
 
-    /// The headers that go with an answer.
+    /// The headers that go with an answer, but for its tag.
     pub fn tell(&self, lag: Option<i64>, headers: &mut HeaderMap) {
         let mut tell = |name, value: String| {
             // Digits, letters and punctuation of ASCII.
@@ -109,7 +115,6 @@ impl Freshness {
                 headers.insert(name, value);
             }
         };
-        tell(ETAG, self.etag());
         if let Some(as_of) = self.as_of() {
             tell(AS_OF, as_of.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
         }
@@ -122,10 +127,10 @@ impl Freshness {
         headers.append(VARY, HeaderValue::from_static("accept"));
     }
 
-    /// Which database this is, and what was applied.
-    fn state(&self) -> String {
+    /// Which database this is, what was applied, and how it is shown.
+    fn state(&self, format: Format) -> String {
         let applied: Vec<_> = self.applied.iter().map(|(partition, next, _)| (partition, next)).collect();
-        token::digest(&format!("{} {applied:?}", self.identity))
+        token::digest(&format!("{} {applied:?} {format:?}", self.identity))
     }
 }
 
@@ -133,9 +138,10 @@ impl Freshness {
 pub async fn unchanged(
     state: &State,
     counter: &'static Counter,
+    format: Format,
     held: &HeaderValue,
 ) -> Result<Option<HeaderMap>, Problem> {
-    for tag in held.to_str().unwrap_or_default().split(", ") {
+    for tag in held.to_str().unwrap_or_default().split(", ").take(TAGS) {
         let Some((applied, snapshot)) =
             tag.trim().strip_prefix("W/\"").and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.split_once('!'))
         else {
@@ -146,11 +152,13 @@ pub async fn unchanged(
             .followed(&Freshness::columns(counter, &state.topic))
             .words(", exists (select ")
             .followed(&change_log::unseen(counter, &snapshot))
-            .words(") as changed");
+            .words(") or not ")
+            .followed(&change_log::kept(counter, &snapshot))
+            .words(" as changed");
         let turn = state.reads.turn().await?;
-        let row = turn.ask(statement.query().fetch_one(&turn.pool())).await?;
+        let row = turn.ask(|pool| async move { statement.query().fetch_one(&pool).await }).await?;
         let (freshness, changed): (Freshness, bool) = (Freshness::of_row(&row)?, row.try_get("changed")?);
-        if !changed && freshness.state() == applied {
+        if !changed && freshness.state(format) == applied {
             let mut headers = HeaderMap::new();
             freshness.tell(state.metrics.lag(), &mut headers);
             // The client goes on with the tag that it has.
@@ -169,6 +177,7 @@ pub async fn applied(state: &State, wanted: &[MinOffset], wait: Duration) -> Res
         return Ok(());
     }
     let deadline = Instant::now() + wait;
+    let mut waiting = None;
     loop {
         let next = next_offsets(state).await?;
         let known = state.metrics.lag_by_partition();
@@ -190,12 +199,15 @@ pub async fn applied(state: &State, wanted: &[MinOffset], wait: Duration) -> Res
         if Instant::now() >= deadline {
             return Err(Problem::offset_not_applied(&behind.join(", and it ")));
         }
+        if waiting.is_none() {
+            waiting = Some(state.reads.wait()?);
+        }
         tokio::time::sleep_until(deadline.min(Instant::now() + LOOK_EVERY)).await;
     }
 }
 
 async fn next_offsets(state: &State) -> Result<Vec<(i32, i64)>, Problem> {
-    let turn = state.reads.turn().await?;
+    let (turn, topic) = (state.reads.turn().await?, Arc::clone(&state.topic));
     let sql = "select partition, next_offset from ops.applied_offsets where layer = 'cdm' and topic = $1";
-    turn.ask(sqlx::query_as(sql).bind(&*state.topic).fetch_all(&turn.pool())).await
+    turn.ask(|pool| async move { sqlx::query_as(sql).bind(&*topic).fetch_all(&pool).await }).await
 }

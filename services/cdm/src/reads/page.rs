@@ -58,7 +58,7 @@ pub async fn read(
     if count == Count::Exact {
         statement = statement.words(", (").followed(&selection.rows("count(*)", None)).words(") as count");
     }
-    let row = turn.ask(statement.query().fetch_one(&turn.pool())).await?;
+    let row = turn.ask(|pool| async move { statement.query().fetch_one(&pool).await }).await?;
     let (items, place): (String, Option<Vec<String>>) = (row.try_get("items")?, row.try_get("last")?);
     let count = match count {
         Count::None => None,
@@ -105,13 +105,14 @@ fn last(selection: &Selection, limit: i64) -> String {
 /// How many rows there are by the database's estimate.
 pub async fn estimate(turn: &Turn, selection: &Selection) -> Result<i64, Problem> {
     let statement = Statement::new("explain (format json) ").followed(&selection.rows("*", None));
-    let row = turn.ask(statement.query().fetch_one(&turn.pool())).await?;
+    let row = turn.ask(|pool| async move { statement.query().fetch_one(&pool).await }).await?;
     let plan: Value = row.try_get(0)?;
     Ok(plan[0]["Plan"]["Plan Rows"].as_i64().unwrap_or_default())
 }
 
 /// How many rows there are.
 pub async fn exactly(turn: &Turn, selection: &Selection) -> Result<i64, Problem> {
-    let row = turn.ask(selection.rows("count(*)", None).query().fetch_one(&turn.pool())).await?;
+    let statement = selection.rows("count(*)", None);
+    let row = turn.ask(|pool| async move { statement.query().fetch_one(&pool).await }).await?;
     Ok(row.try_get(0)?)
 }

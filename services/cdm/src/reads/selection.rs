@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use ordervault_runtime::http::Problem;
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::counter::{Counter, type_of};
 use super::statement::Statement;
@@ -89,7 +90,7 @@ impl Selection {
         let fits = of == self.fingerprint()
             && columns.iter().zip(&place).all(|(column, value)| match type_of(column) {
                 "bigint" => value.parse::<i64>().is_ok(),
-                "uuid" => value.parse::<Uuid>().is_ok(),
+                "uuid" => value.parse::<Hyphenated>().is_ok(),
                 _ => !value.contains('\0'),
             });
         fits.then_some(place).ok_or_else(Problem::invalid_cursor)

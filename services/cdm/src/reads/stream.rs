@@ -1,7 +1,6 @@
 //! Rows as CSV or NDJSON, as many as there are, in one snapshot and constant memory: PostgreSQL writes them, and they are
 //! passed on as fast as the client takes them.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +9,9 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use ordervault_runtime::http::{Problem, State};
-use ordervault_runtime::reads::Turn;
+use ordervault_runtime::reads::{self, Turn};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Executor as _, Postgres, Row as _};
 use tokio::sync::{mpsc, oneshot};
 
@@ -74,7 +73,7 @@ pub struct Wanted {
 
 /// Begins a stream: returns once its first lines are there, so that what goes wrong until then is answered as a problem.
 pub async fn begin(turn: Turn, state: &State, wanted: Wanted) -> Result<Stream, Problem> {
-    let connection = turn.ask(turn.pool().acquire()).await?;
+    let (connection, process) = turn.ask(connect).await?;
     let (begun, beginning) = oneshot::channel();
     let (parts, taken) = mpsc::channel(PARTS);
     let topic = Arc::clone(&state.topic);
@@ -82,7 +81,7 @@ pub async fn begin(turn: Turn, state: &State, wanted: Wanted) -> Result<Stream, 
     tokio::spawn(async move {
         let source = Source { begun: Some(begun), parts, lines: wanted.lines, throttle };
         // The turn lasts as long as the stream.
-        run(&turn, connection, &topic, &wanted, source).await;
+        run(&turn, (connection, process), &topic, &wanted, source).await;
     });
     match tokio::time::timeout(BEGUN_WITHIN, beginning).await {
         Ok(Ok(Ok((freshness, next)))) => {
@@ -122,17 +121,40 @@ impl From<sqlx::Error> for Cut {
     }
 }
 
-async fn run(turn: &Turn, mut connection: PoolConnection<Postgres>, topic: &str, wanted: &Wanted, mut source: Source) {
+/// A connection, and the number of the server's process that it leads to.
+async fn connect(pool: PgPool) -> Result<(PoolConnection<Postgres>, i32), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let process = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *connection).await?;
+    Ok((connection, process))
+}
+
+async fn run(
+    turn: &Turn,
+    (mut connection, process): (PoolConnection<Postgres>, i32),
+    topic: &str,
+    wanted: &Wanted,
+    mut source: Source,
+) {
     let client = source.parts.clone();
     let ended = tokio::select! {
         ended = copy(&mut connection, topic, wanted, &mut source) => ended,
         () = client.closed() => Err(Cut::Left),
     };
-    if let Err(cut) = ended {
-        // What is left of the answer lies in the connection: it is closed, which also ends the server's work.
-        drop(connection.detach());
-        if let Cut::Failed(error) = cut {
-            source.fail(turn, error).await;
+    // What is left of the answer lies in the connection, which is closed.
+    match ended {
+        Ok(()) => {}
+        Err(Cut::Failed(error)) => {
+            drop(connection.detach());
+            source.fail(error).await;
+        }
+        Err(Cut::Left) => {
+            let connection = connection.detach();
+            // The server would go on until it looks for its client, and this turn would be another's by then.
+            let end = sqlx::query("select pg_cancel_backend($1)").bind(process);
+            if turn.ask(|pool| async move { end.execute(&pool).await }).await.is_err() {
+                tracing::debug!(process, "a file that nobody takes could not be ended");
+            }
+            drop(connection);
         }
     }
 }
@@ -236,10 +258,9 @@ impl Source {
 
     /// Before its beginning a stream that fails is a problem; later its last line says so, and it is cut off without the
     /// end that HTTP has for whole answers.
-    async fn fail(mut self, turn: &Turn, error: sqlx::Error) {
+    async fn fail(mut self, error: sqlx::Error) {
         if let Some(begun) = self.begun.take() {
-            let problem = turn.ask::<Infallible>(std::future::ready(Err(error))).await;
-            let _ = begun.send(problem.map(|never| match never {}));
+            let _ = begun.send(Err(reads::refusal(error)));
             return;
         }
         tracing::warn!(%error, "a stream of rows has failed in its middle");

@@ -76,6 +76,24 @@ async fn a_million_counters_are_one_file_in_constant_memory_and_nobody_holds_a_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_goes_away_before_an_answer_leaves_no_turn_to_others_that_the_server_still_works_on() {
+    let scene = Scene::new("gone").await;
+    let mut lock = scene.stage.pool.begin().await.unwrap();
+    sqlx::query("lock table cdm.user_product_counters in access exclusive mode").execute(&mut *lock).await.unwrap();
+    let page = "/api/v1/user-product-counters?limit=5";
+    for _ in 0..4 {
+        let impatient = reqwest::Client::builder().timeout(Duration::from_millis(300)).build().unwrap();
+        assert!(impatient.get(format!("{}{page}", scene.cdm.url)).send().await.unwrap_err().is_timeout());
+    }
+    assert_eq!(scene.json(page, 429).await["code"], "too_many_reads");
+    lock.rollback().await.unwrap();
+    until("the turns to be free", PATIENCE, async || Ok((scene.get(page).await.status() == 200).then_some(())))
+        .await
+        .unwrap();
+    scene.tear_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_whose_source_fails_in_the_middle_says_so_in_its_last_line_and_is_cut_off() {
     for (format, sign) in [("csv", "#failed"), ("ndjson", "{\"failed\"")] {
         let scene = Scene::new("cut").await;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::database::Database;
 use crate::fault::Fault;
 
-const EVERY: Duration = Duration::from_hours(1);
-/// Soon after the start, so that services that never live for an hour tidy up as well.
+const EVERY: Duration = Duration::from_mins(10);
+/// Soon after the start, so that services that never live for long tidy up as well.
 const FIRST: Duration = Duration::from_mins(1);
 /// Removed by one statement, so that none takes long after years in which nothing was removed.
 const AT_ONCE: u32 = 1_000;

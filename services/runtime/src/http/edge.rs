@@ -1,16 +1,14 @@
 //! What stands around every route: time and body bounds, headers, and problems where nobody else answers.
 
-use std::any::Any;
+use std::any;
 use std::time::Duration;
 
 use axum::extract::{Request, State as FromState};
-use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use super::problem::{Code, Problem};
 use super::request_id::X_REQUEST_ID;
@@ -45,14 +43,14 @@ pub(super) fn cors(origins: &[HeaderValue]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::GET, Method::HEAD, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH, X_REQUEST_ID])
-        .expose_headers([ETAG, LOCATION, RETRY_AFTER, X_REQUEST_ID])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, X_REQUEST_ID])
+        .expose_headers(Any)
         .max_age(Duration::from_hours(1))
 }
 
 /// A handler that panics takes its request with it, not the server.
 #[expect(clippy::needless_pass_by_value, reason = "it is what the layer calls")]
-pub(super) fn panicked(cause: Box<dyn Any + Send>) -> Response {
+pub(super) fn panicked(cause: Box<dyn any::Any + Send>) -> Response {
     let said = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
     tracing::error!(panic = said.unwrap_or("without a message"), "a request met a fault of the service");
     let detail = "the service failed at this request; its log has the cause under this request_id";

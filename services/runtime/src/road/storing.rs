@@ -72,7 +72,7 @@ impl<P: Processor> Road<P> {
             self.processor.apply(&mut tx, facts).await?;
         }
         if origin == Origin::Partition {
-            let newest = records.iter().map(|record| record.time).max().unwrap_or(last.time);
+            let newest = records.iter().map(Record::source_time).max().unwrap_or(last.time);
             applied_offsets::advance(&mut tx, self.layer, last, newest).await?;
         }
         tx.commit().await.map_err(StoreError::from)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
 use ordervault_runtime::error_set;
@@ -53,11 +54,17 @@ pub(super) async fn answer(state: &State, counter: &'static Counter, query: Chan
     let since = query.since.as_deref().map(|since| Since::read(counter, since)).transpose()?.unwrap_or_default();
     let limit = query.limit.map_or(USUAL_PAGE, Rows::get);
     let deadline = Instant::now() + query.wait.get();
+    let mut waiting = None;
     loop {
         let read = changes::read(state, counter, &since, limit).await?;
         if !read.is_empty || Instant::now() >= deadline {
+            let mut headers = HeaderMap::new();
+            read.freshness.tell(state.metrics.lag(), &mut headers);
             let as_of = read.freshness.as_of();
-            return Ok(axum::Json(JsonChanges { items: read.items, next: read.next, as_of }).into_response());
+            return Ok((headers, axum::Json(JsonChanges { items: read.items, next: read.next, as_of })).into_response());
+        }
+        if waiting.is_none() {
+            waiting = Some(state.reads.wait()?);
         }
         tokio::time::sleep_until(deadline.min(Instant::now() + LOOK_EVERY)).await;
     }

@@ -63,7 +63,7 @@ macro_rules! counter {
                 #[serde(default)]
                 #[param(default = false)]
                 include_zero: bool,
-                /// The column to sort by; with a minus in front the greatest first. Ties are in the order of the ids.
+                /// The column to sort by; with a minus in front the greatest first. Ties are in the order of the ids, the same way.
                 #[param(schema_with = sorts)]
                 sort: Option<String>,
                 /// The columns to show, joined by commas; all unless said otherwise.
@@ -178,7 +178,15 @@ macro_rules! counter {
                 get, path = $changes_path, operation_id = $changes_id, tag = COUNTERS,
                 summary = $about_changes, description = include_str!("changes.md"),
                 params(changes::ChangesQuery),
-                responses((status = 200, description = "The changed counters.", body = $changed), ChangesErrors)
+                responses(
+                    (status = 200, description = "The changed counters.", body = $changed, headers(
+                        ("Ordervault-As-Of" = Option<String>, description = "The time of the newest applied record."),
+                        ("Ordervault-Applied-Offsets" = String,
+                         description = "The last applied offset of each partition, as `min_offset` takes it."),
+                        ("Ordervault-Lag" = Option<i64>, description = "Records that are not applied yet.")
+                    )),
+                    ChangesErrors
+                )
             )]
             pub(super) async fn changes(
                 FromState(state): FromState<State>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, IF_NONE_MATCH, LINK, VARY};
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
@@ -68,7 +68,7 @@ pub(super) async fn answer(
     let after = request.cursor.as_deref().map(|cursor| request.selection.place(cursor)).transpose()?;
     freshness::applied(state, &request.min_offset, request.wait).await?;
     if let Some(held) = headers.get(IF_NONE_MATCH).filter(|_| request.is_tracked)
-        && let Some(headers) = freshness::unchanged(state, request.selection.counter, held).await?
+        && let Some(headers) = freshness::unchanged(state, request.selection.counter, format, held).await?
     {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
@@ -88,7 +88,7 @@ async fn json(state: &State, uri: &Uri, request: ListRequest, after: Option<Plac
     let page = page::read(&turn, &request.selection, &state.topic, after.as_ref(), limit, request.count).await?;
     drop(turn);
     let next_cursor = page.next.as_ref().map(|place| request.selection.cursor(place));
-    let headers = headers(state, uri, &request, &page.freshness, next_cursor.as_deref(), page.count);
+    let headers = headers(state, uri, &request, &page.freshness, Format::Json, next_cursor.as_deref(), page.count);
     let as_of = page.freshness.as_of();
     let page = JsonPage { items: page.items, next_cursor, as_of, count: page.count };
     Ok((headers, axum::Json(page)).into_response())
@@ -111,7 +111,7 @@ async fn lines(
     let wanted = Wanted { selection: request.selection.clone(), after, limit: request.limit, lines };
     let stream = stream::begin(turn, state, wanted).await?;
     let next_cursor = stream.next.as_ref().map(|place| request.selection.cursor(place));
-    let mut headers = headers(state, uri, &request, &stream.freshness, next_cursor.as_deref(), count);
+    let mut headers = headers(state, uri, &request, &stream.freshness, format, next_cursor.as_deref(), count);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     Ok((headers, stream.body).into_response())
 }
@@ -121,21 +121,21 @@ fn headers(
     uri: &Uri,
     request: &ListRequest,
     freshness: &Freshness,
+    format: Format,
     next_cursor: Option<&str>,
     count: Option<i64>,
 ) -> HeaderMap {
     let mut headers = HeaderMap::new();
     freshness.tell(state.metrics.lag(), &mut headers);
     if request.is_tracked {
-        let cursor = HeaderValue::try_from(Since::now(request.selection.counter, freshness));
-        headers.extend(cursor.ok().map(|cursor| (CHANGES_CURSOR, cursor)));
-    } else {
-        headers.remove(axum::http::header::ETAG);
+        let cursor = Since::now(request.selection.counter, freshness);
+        let tracked = [(ETAG, freshness.etag(format)), (CHANGES_CURSOR, cursor)];
+        headers
+            .extend(tracked.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?))));
     }
     headers.extend(count.map(|count| (ALL_ROWS, HeaderValue::from(count))));
     let link = next_cursor.and_then(|cursor| HeaderValue::try_from(link(uri, cursor)).ok());
     headers.extend(link.map(|link| (LINK, link)));
-    headers.insert(VARY, HeaderValue::from_static("accept"));
     headers
 }
 

@@ -25,6 +25,9 @@ pub(super) const USUAL_PAGE: i64 = 100;
 /// How many rows: 1 to 10,000.
 pub(super) type Rows = Whole<1, LARGEST_PAGE>;
 
+/// So many offsets may be waited for: more than a topic of orders has partitions.
+const MOST_OFFSETS: usize = 100;
+
 /// The offsets that are to be applied before the answer is read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MinOffsets(pub Vec<MinOffset>);
@@ -37,7 +40,8 @@ impl<'de> Deserialize<'de> for MinOffsets {
             Some(MinOffset { partition: number(partition)?, offset: number(offset)? })
         };
         let all: Option<Vec<MinOffset>> = text.split(',').map(one).collect();
-        all.map(Self).ok_or_else(|| D::Error::custom("<partition>:<offset>, as in 0:41, as often as wanted"))
+        let all = all.filter(|all| all.len() <= MOST_OFFSETS).map(Self);
+        all.ok_or_else(|| D::Error::custom(format!("<partition>:<offset>, as in 0:41, at most {MOST_OFFSETS} times")))
     }
 }
 
@@ -52,7 +56,7 @@ impl PartialSchema for MinOffsets {
         let one = ObjectBuilder::new()
             .schema_type(SchemaType::Type(Type::String))
             .pattern(Some("^(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,17})$"));
-        ArrayBuilder::new().items(one).min_items(Some(1)).into()
+        ArrayBuilder::new().items(one).min_items(Some(1)).max_items(Some(MOST_OFFSETS)).into()
     }
 }
 
@@ -95,7 +99,9 @@ pub(super) fn sort_schema(counter: &Counter) -> RefOr<Schema> {
     let both_ways = counter.columns.iter().flat_map(|column| [(*column).to_owned(), format!("-{column}")]);
     ObjectBuilder::new()
         .schema_type(SchemaType::Type(Type::String))
-        .description(Some("A column; with a minus in front the greatest first. Ties are in the order of the ids."))
+        .description(Some(
+            "A column; with a minus in front the greatest first. Ties are in the order of the ids, the same way.",
+        ))
         .enum_values(Some(both_ways))
         .into()
 }

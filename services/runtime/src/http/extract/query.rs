@@ -53,7 +53,9 @@ impl<T: Repeatable, S: Sync> FromRequestParts<S> for RepeatableQuery<T> {
 fn joined(query: &str, repeatable: &[&str]) -> String {
     let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match pairs.iter_mut().find(|(held, _)| *held == name && repeatable.contains(&&**held)) {
+        // Only a few names are looked for among those before: others may be as many as an address has room for.
+        let before = if repeatable.contains(&&*name) { pairs.iter_mut().find(|(held, _)| *held == name) } else { None };
+        match before {
             Some((_, values)) => *values = format!("{values},{value}").into(),
             None => pairs.push((name, value)),
         }
