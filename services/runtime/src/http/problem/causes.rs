@@ -201,8 +201,8 @@ impl Problem {
 
     /// The topic has not the partition that a query parameter names.
     #[must_use]
-    pub fn no_such_partition(parameter: &str, partition: i32, partitions: usize) -> Self {
-        let detail = format!("names the partition {partition}; the topic has {partitions}, from 0");
+    pub fn no_such_partition(parameter: &str, partition: i32, last: i32) -> Self {
+        let detail = format!("names the partition {partition}; the last one of the topic is {last}");
         Self::new(Code::UnknownPartition, format!("the parameter {parameter} {detail}"))
             .at_parameter(parameter, &detail)
     }
