@@ -13,6 +13,7 @@ pub mod recount;
 pub mod watch;
 
 pub mod stage;
+pub mod own_server;
 pub mod proxy;
 pub mod live;
 pub mod run;

@@ -10,25 +10,26 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ordervault_demo::own_server::OwnServer;
 use ordervault_demo::proxy::{Cut, Proxy};
 use ordervault_demo::stage::{Commit, LAYERS, until};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use scene::{DRAIN, NOTICE, SMALL_BATCHES, START, Scene, Servers};
+use scene::{DRAIN, NOTICE, SMALL_BATCHES, START, Scene};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgresql_that_crashes_and_comes_back_loses_nothing() {
-    let postgres = Servers::start_own("postgres", &[]);
-    let mut scene = Scene::set(postgres.environment("PG_"), "pg_crash").await;
+    let postgres = OwnServer::start("postgres", &[]).unwrap();
+    let mut scene = Scene::set(postgres.environment("PG_").unwrap(), "pg_crash").await;
     scene.start().await;
     scene.produce(1_000).await;
-    postgres.verb("kill");
+    postgres.verb("kill").unwrap();
     scene.produce(1_000).await;
     for layer in LAYERS {
         scene.named(layer, "postgres").await;
     }
-    postgres.verb("start");
+    postgres.verb("start").unwrap();
     scene.recovered().await;
     scene.produce(200).await;
     scene.end().await;
@@ -36,15 +37,15 @@ async fn postgresql_that_crashes_and_comes_back_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_that_is_restarted_loses_nothing() {
-    let kafka = Servers::start_own("kafka", &[]);
-    let mut scene = Scene::set(kafka.environment("KAFKA_"), "kafka_restart").await;
+    let kafka = OwnServer::start("kafka", &[]).unwrap();
+    let mut scene = Scene::set(kafka.environment("KAFKA_").unwrap(), "kafka_restart").await;
     scene.start().await;
     scene.produce(1_500).await;
-    kafka.verb("stop");
+    kafka.verb("stop").unwrap();
     for layer in LAYERS {
         scene.named(layer, "kafka").await;
     }
-    kafka.verb("start");
+    kafka.verb("start").unwrap();
     scene.recovered().await;
     scene.produce(500).await;
     scene.end().await;
@@ -52,19 +53,19 @@ async fn kafka_that_is_restarted_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_that_is_away_for_ten_seconds_loses_nothing() {
-    let redis = Servers::start_own("redis", &[]);
-    let mut scene = Scene::set(redis.environment("REDIS_"), "redis_away").await;
+    let redis = OwnServer::start("redis", &[]).unwrap();
+    let mut scene = Scene::set(redis.environment("REDIS_").unwrap(), "redis_away").await;
     scene.start().await;
-    redis.verb("stop");
+    redis.verb("stop").unwrap();
     let away = tokio::time::Instant::now();
     scene.produce(1_000).await;
     scene.named("stg", "redis").await;
     tokio::time::sleep_until(away + Duration::from_secs(10)).await;
     assert!(scene.services.iter().all(|service| service.process.id().is_some()), "a service has ended");
-    redis.verb("start");
+    redis.verb("start").unwrap();
     scene.recovered().await;
     // The recount asks the dictionary as well, by a connection that has seen the server go.
-    let environment = redis.environment("REDIS_");
+    let environment = redis.environment("REDIS_").unwrap();
     let address = format!(
         "redis://:{}@{}:{}",
         environment["REDIS_PASSWORD"], environment["REDIS_HOST"], environment["REDIS_PORT"]
@@ -106,8 +107,8 @@ async fn connections_cut_in_the_middle_of_a_commit_lose_nothing_and_count_nothin
 async fn connections_cut_in_the_middle_of_a_publish_lose_nothing() {
     let before_kafka = listener().await;
     let advertised = before_kafka.local_addr().unwrap().port();
-    let kafka = Servers::start_own("kafka", &[("KAFKA_ADVERTISED_PORT", advertised.to_string())]);
-    let mut environment = kafka.environment("KAFKA_");
+    let kafka = OwnServer::start("kafka", &[("KAFKA_ADVERTISED_PORT", advertised.to_string())]).unwrap();
+    let mut environment = kafka.environment("KAFKA_").unwrap();
     let proxy = Proxy::start(before_kafka, address(&environment, "KAFKA_HOST", "KAFKA_PORT")).unwrap();
     environment.insert("KAFKA_PORT".to_owned(), advertised.to_string());
     let mut scene = Scene::set(environment, "cut_publish").await;
@@ -143,8 +144,8 @@ fn asks_to_join(mut requests: &[u8]) -> bool {
 async fn a_group_that_nobody_can_join_is_taken_where_a_reset_says_and_begins_there() {
     let before_kafka = listener().await;
     let advertised = before_kafka.local_addr().unwrap().port();
-    let kafka = Servers::start_own("kafka", &[("KAFKA_ADVERTISED_PORT", advertised.to_string())]);
-    let mut environment = kafka.environment("KAFKA_");
+    let kafka = OwnServer::start("kafka", &[("KAFKA_ADVERTISED_PORT", advertised.to_string())]).unwrap();
+    let mut environment = kafka.environment("KAFKA_").unwrap();
     let proxy = Proxy::start(before_kafka, address(&environment, "KAFKA_HOST", "KAFKA_PORT")).unwrap();
     environment.insert("KAFKA_PORT".to_owned(), advertised.to_string());
     let mut scene = Scene::set(environment, "nobody").await;

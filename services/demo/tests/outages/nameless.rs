@@ -11,7 +11,9 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::scene::{Scene, Servers};
+use ordervault_demo::own_server::OwnServer;
+
+use super::scene::Scene;
 use super::{address, listener};
 
 /// The kind of a request that asks for brokers and topics, and the version from which its answer is as it is read here.
@@ -183,8 +185,8 @@ impl Rewritten<'_> {
 async fn brokers_that_name_none_of_themselves_for_a_while_are_found_again() {
     let before_kafka = listener().await;
     let advertised = before_kafka.local_addr().unwrap().port();
-    let kafka = Servers::start_own("kafka", &[("KAFKA_ADVERTISED_PORT", advertised.to_string())]);
-    let mut environment = kafka.environment("KAFKA_");
+    let kafka = OwnServer::start("kafka", &[("KAFKA_ADVERTISED_PORT", advertised.to_string())]).unwrap();
+    let mut environment = kafka.environment("KAFKA_").unwrap();
     let proxy = Nameless::start(before_kafka, address(&environment, "KAFKA_HOST", "KAFKA_PORT"));
     environment.insert("KAFKA_PORT".to_owned(), advertised.to_string());
     let mut scene = Scene::set(environment, "nameless").await;

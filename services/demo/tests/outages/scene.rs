@@ -1,8 +1,6 @@
 //! Services on servers that a test may stop, and orders that come in portions.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use ordervault_demo::dictionary::Dictionary;
@@ -16,51 +14,6 @@ pub const NOTICE: Duration = Duration::from_mins(1);
 pub const DRAIN: Duration = Duration::from_mins(5);
 /// Small, so that there are many transactions to be cut.
 pub const SMALL_BATCHES: [(&str, &str); 1] = [("BATCH_MAX_RECORDS", "100")];
-
-/// Servers of a test's own, which it may stop without a thought for the others.
-pub struct Servers {
-    directory: PathBuf,
-    name: &'static str,
-}
-
-impl Servers {
-    /// Starts one of postgres, redis and kafka; `settings` are for its first start.
-    pub fn start_own(name: &'static str, settings: &[(&str, String)]) -> Self {
-        let unique = format!("ordervault-{name}-{}-{}", std::process::id(), fastrand::u32(..));
-        let servers = Self { directory: std::env::temp_dir().join(unique), name };
-        servers.run("start", settings);
-        servers
-    }
-
-    fn run(&self, verb: &str, settings: &[(&str, String)]) {
-        let tool = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tools/servers");
-        let mut command = Command::new(tool);
-        command.arg(verb).arg(&self.directory).arg(self.name).envs(settings.iter().map(|(name, value)| (name, value)));
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    /// The tool returns when it is done, and until then this thread does nothing else.
-    pub fn verb(&self, verb: &'static str) {
-        tokio::task::block_in_place(|| self.run(verb, &[]));
-    }
-
-    /// The environment with this server in the place of the shared one.
-    pub fn environment(&self, prefix: &str) -> BTreeMap<String, String> {
-        let mut environment: BTreeMap<String, String> = std::env::vars().collect();
-        let own = std::fs::read_to_string(self.directory.join("env")).unwrap();
-        let own = own.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| name.starts_with(prefix));
-        environment.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        environment
-    }
-}
-
-impl Drop for Servers {
-    fn drop(&mut self) {
-        self.run("kill", &[]);
-        std::fs::remove_dir_all(&self.directory).unwrap();
-    }
-}
 
 /// A stage with its services, and orders that come in portions.
 pub struct Scene {
