@@ -7,6 +7,33 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
+/// What a member is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberState {
+    /// It has not yet carried out a desired state.
+    Starting,
+    /// It works.
+    Running,
+    /// It has nothing in flight and begins nothing.
+    Paused,
+    /// It has not reported for ten seconds.
+    Gone,
+}
+
+impl MemberState {
+    /// As it is written in the table, in JSON and in the metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// What the consumer of one member does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ActualState {
@@ -20,6 +47,18 @@ pub struct ActualState {
     pub last_batch: Option<LastBatch>,
     /// When it last finished a batch or found nothing to do.
     pub last_progress: Option<DateTime<Utc>>,
+}
+
+impl ActualState {
+    /// It, in one word.
+    #[must_use]
+    pub const fn state(&self) -> MemberState {
+        match (self.generation, self.paused) {
+            (None, _) => MemberState::Starting,
+            (Some(_), true) => MemberState::Paused,
+            (Some(_), false) => MemberState::Running,
+        }
+    }
 }
 
 /// The batch that a member did last.

@@ -86,6 +86,12 @@ impl Database {
         self.work.pool()
     }
 
+    /// The present pools, with the name of each in the metrics.
+    #[must_use]
+    pub fn pools(&self) -> [(&'static str, PgPool); 3] {
+        [("road", self.work.pool()), ("requests", self.requests.pool()), ("reads", self.analysts.pool())]
+    }
+
     /// A connection for what asks for minutes, apart from the pools. Whoever drops it within a question leaves no busy
     /// connection behind, and the server ends the question soon.
     pub async fn session(&self, purpose: &str) -> Result<PgConnection, sqlx::Error> {

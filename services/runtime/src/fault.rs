@@ -20,6 +20,9 @@ pub enum Dependency {
 }
 
 impl Dependency {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Postgres, Self::Kafka, Self::Redis];
+
     /// The name in `/readyz`, logs and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -15,6 +15,7 @@ const STALL: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Health {
     last_turn: Mutex<Instant>,
+    progress: Mutex<Instant>,
     checks: Mutex<BTreeMap<&'static str, Check>>,
     last_failure: Mutex<Option<(DateTime<Utc>, String)>>,
     paused: Mutex<Option<String>>,
@@ -56,6 +57,7 @@ impl Health {
         let checks = checks.iter().map(|name| (*name, Check::default())).collect();
         Self {
             last_turn: Mutex::new(Instant::now()),
+            progress: Mutex::new(Instant::now()),
             checks: Mutex::new(checks),
             last_failure: Mutex::new(None),
             paused: Mutex::new(None),
@@ -65,6 +67,17 @@ impl Health {
     /// Says that the consumer loop has turned once more.
     pub fn turned(&self) {
         *lock(&self.last_turn) = Instant::now();
+    }
+
+    /// Says that the consumer has finished a batch, or found nothing to do.
+    pub fn progressed(&self) {
+        *lock(&self.progress) = Instant::now();
+    }
+
+    /// For how long it has not.
+    #[must_use]
+    pub fn progress_age(&self) -> Duration {
+        lock(&self.progress).elapsed()
     }
 
     /// For how long the loop has not turned, where that is long enough to be a stall.

@@ -2,6 +2,7 @@
 //!
 //! Knows Kafka, PostgreSQL and HTTP, and nothing about orders. Modules stand in reading order.
 
+mod version;
 pub mod config;
 pub mod record;
 pub mod whole;
@@ -15,6 +16,8 @@ pub mod reads;
 pub mod dead_letter;
 pub mod applied_offsets;
 pub mod processor;
+pub mod traces;
+mod kafka_statistics;
 pub mod publisher;
 pub mod breaker;
 pub mod road;

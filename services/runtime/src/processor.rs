@@ -5,6 +5,7 @@ use std::future::{Future, ready};
 use sqlx::postgres::{PgConnection, PgPool};
 
 use crate::fault::{Outage, RecordFault, StoreError};
+use crate::metrics::Outcome;
 use crate::record::Record;
 
 /// The one thing that a layer gives the runtime. Its functions stand in the order in which a batch passes them:
@@ -83,11 +84,11 @@ pub enum Skip {
 impl Skip {
     /// The outcome in the metrics.
     #[must_use]
-    pub const fn outcome(self) -> &'static str {
+    pub const fn outcome(self) -> Outcome {
         match self {
-            Self::NullValue => "skipped_null_value",
-            Self::OtherType => "skipped_other_type",
-            Self::NoPayload => "skipped_no_payload",
+            Self::NullValue => Outcome::SkippedNullValue,
+            Self::OtherType => Outcome::SkippedOtherType,
+            Self::NoPayload => Outcome::SkippedNoPayload,
         }
     }
 }

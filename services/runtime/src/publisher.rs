@@ -7,10 +7,13 @@ use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::statistics::Statistics;
 use tokio::sync::oneshot;
 
 use crate::config::KafkaConfig;
 use crate::fault::{self, Dependency, Fault, Outage, RecordFault};
+use crate::kafka_statistics::{self, KafkaStatistics};
+use crate::metrics::Metrics;
 use crate::processor::Message;
 use crate::record::{Record, SOURCE_TIME_HEADER, TRACEPARENT_HEADER};
 
@@ -20,6 +23,8 @@ pub struct Outgoing<'r> {
     pub source: &'r Record,
     /// What is sent.
     pub message: Message,
+    /// The `traceparent` that it bears, where the record is followed; else the record's own.
+    pub traceparent: Option<String>,
 }
 
 /// What became of one message.
@@ -27,9 +32,15 @@ type Delivery = Result<(), KafkaError>;
 type Producer = BaseProducer<Deliveries>;
 
 /// Tells each message's sender what became of it.
-struct Deliveries;
+struct Deliveries {
+    statistics: KafkaStatistics,
+}
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    fn stats(&self, statistics: Statistics) {
+        self.statistics.show(&statistics);
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = Box<oneshot::Sender<Delivery>>;
@@ -44,14 +55,15 @@ impl ProducerContext for Deliveries {
 pub struct Publisher {
     config: KafkaConfig,
     topic: String,
+    metrics: Arc<Metrics>,
     producer: RwLock<Arc<Producer>>,
 }
 
 impl Publisher {
     /// A producer for the layer's destination.
-    pub fn new(config: &KafkaConfig, topic: &str) -> Result<Self, KafkaError> {
-        let producer = RwLock::new(producer(config)?);
-        Ok(Self { config: config.clone(), topic: topic.to_owned(), producer })
+    pub fn new(config: &KafkaConfig, topic: &str, metrics: &Arc<Metrics>) -> Result<Self, KafkaError> {
+        let producer = RwLock::new(producer(config, metrics)?);
+        Ok(Self { config: config.clone(), topic: topic.to_owned(), metrics: Arc::clone(metrics), producer })
     }
 
     /// Sends all of them; returns when each is acknowledged. The answer holds those that the broker will never take,
@@ -104,7 +116,8 @@ impl Publisher {
         outgoing: &Outgoing<'_>,
     ) -> Result<oneshot::Receiver<Delivery>, KafkaError> {
         let source_time = outgoing.source.source_time().timestamp_millis().to_string();
-        let traceparent = outgoing.source.header(TRACEPARENT_HEADER).map_or_else(new_traceparent, str::to_owned);
+        let traceparent = outgoing.traceparent.as_deref().or_else(|| outgoing.source.header(TRACEPARENT_HEADER));
+        let traceparent = traceparent.map_or_else(new_traceparent, str::to_owned);
         let headers = OwnedHeaders::new()
             .insert(Header { key: SOURCE_TIME_HEADER, value: Some(&source_time) })
             .insert(Header { key: TRACEPARENT_HEADER, value: Some(&traceparent) });
@@ -130,7 +143,8 @@ impl Publisher {
         let mut present = self.producer.write().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&present, used) {
             tracing::info!("the producer cannot send and is replaced");
-            *present = producer(&self.config).map_err(|error| Outage::new(Dependency::Kafka, "client", error))?;
+            *present = producer(&self.config, &self.metrics)
+                .map_err(|error| Outage::new(Dependency::Kafka, "client", error))?;
         }
         Ok(())
     }
@@ -158,7 +172,7 @@ async fn delivered(handed_over: Result<oneshot::Receiver<Delivery>, KafkaError>)
 
 /// A producer, with a thread that hears what became of its messages. The client's own for futures would do, but its
 /// thread spins for a millisecond in every hundred.
-fn producer(config: &KafkaConfig) -> Result<Arc<Producer>, KafkaError> {
+fn producer(config: &KafkaConfig, metrics: &Arc<Metrics>) -> Result<Arc<Producer>, KafkaError> {
     let mut settings = config.client();
     settings
         .set("enable.idempotence", "true")
@@ -169,8 +183,10 @@ fn producer(config: &KafkaConfig) -> Result<Arc<Producer>, KafkaError> {
         .set("message.timeout.ms", "30000")
         .set("message.max.bytes", "10485760")
         // The queue holds what all batches send at once.
-        .set("queue.buffering.max.kbytes", "16384");
-    let producer = Arc::new(settings.create_with_context::<_, Producer>(Deliveries)?);
+        .set("queue.buffering.max.kbytes", "16384")
+        .set("statistics.interval.ms", kafka_statistics::EVERY_MS);
+    let statistics = KafkaStatistics::new("producer", Arc::clone(metrics));
+    let producer = Arc::new(settings.create_with_context::<_, Producer>(Deliveries { statistics })?);
     let weak: Weak<Producer> = Arc::downgrade(&producer);
     std::thread::Builder::new()
         .name("deliveries".to_owned())

@@ -34,6 +34,7 @@ use crate::probe;
 use crate::processor::Processor;
 use crate::publisher::Publisher;
 use crate::road::{Flights, Road};
+use crate::traces::Traces;
 use crate::waiting;
 
 const STARTUP: &str = "startup";
@@ -127,10 +128,18 @@ impl<P: Processor> Service<P> {
             Ok(broker) => broker,
             Err(error) => return not_started(&health, &error, &shutdown).await,
         };
-        let publisher = config.kafka.destination_topic.as_deref().map(|topic| Publisher::new(&config.kafka, topic));
+        let publisher =
+            config.kafka.destination_topic.as_deref().map(|topic| Publisher::new(&config.kafka, topic, &metrics));
         let publisher = match publisher.transpose() {
             Ok(publisher) => publisher,
             Err(error) => return not_started(&health, &error, &shutdown).await,
+        };
+        let traces = match Traces::new(&config.traces, &config.kafka, layer) {
+            Ok(traces) => traces,
+            Err(error) => {
+                tracing::error!(%error, "no client for OTEL_EXPORTER_OTLP_ENDPOINT could be made; records are not followed");
+                Traces::off()
+            }
         };
         let breaker = Arc::new(Breaker::new(config.control.breaker));
         let road = Arc::new(Road {
@@ -142,6 +151,7 @@ impl<P: Processor> Service<P> {
             metrics: Arc::clone(&metrics),
             breaker: Arc::clone(&breaker),
             flights: Flights::default(),
+            traces,
         });
         let member = Identity::new();
         let (tell, actual) = actual_state::door();
@@ -180,7 +190,7 @@ impl<P: Processor> Service<P> {
             running.spawn(task::work(Arc::clone(&road), task, Arc::clone(&broker), member.id, changes));
         }
         running.spawn(waiting::retry_waiting(Arc::clone(&road), doors.desired));
-        running.spawn(probe::watch_postgres(database.clone(), Arc::clone(&health), Arc::clone(&metrics)));
+        running.spawn(probe::watch_postgres(database.clone(), layer, Arc::clone(&health), Arc::clone(&metrics)));
         running.spawn(probe::count_dead_letters(database.clone(), layer, Arc::clone(&metrics)));
         running.spawn(probe::watch_enrichment(Arc::clone(&road)));
         let destination_topic = config.kafka.destination_topic.clone();
@@ -200,6 +210,9 @@ impl<P: Processor> Service<P> {
         running.shutdown().await;
         heartbeat::leave(&member, layer, &database).await;
         // The producer's end blocks; the process does not wait for it.
+        let followed = Arc::clone(&road);
+        let delivered = tokio::task::spawn_blocking(move || followed.traces.end());
+        let _ = delivered.await;
         drop(tokio::task::spawn_blocking(move || drop(road)));
         fallen.map_or(Ok(()), |fallen| Err(io::Error::other(fallen)))
     }

@@ -11,6 +11,7 @@ mod postgres;
 mod secret;
 mod settings;
 mod tokens;
+mod traces;
 
 pub use api::ApiConfig;
 pub use control::ControlConfig;
@@ -19,6 +20,7 @@ pub use postgres::PostgresConfig;
 pub use secret::Secret;
 pub use settings::{SettingFault, Settings};
 pub use tokens::{Token, TokenList, digest};
+pub use traces::{Sampling, TracesConfig};
 
 /// What every layer needs.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct RuntimeConfig {
     pub limits: Limits,
     /// How the control plane works.
     pub control: ControlConfig,
+    /// How records are followed through the layers.
+    pub traces: TracesConfig,
 }
 
 /// Bounds on what one service holds in memory. The defaults keep it under 128 MiB.
@@ -66,6 +70,7 @@ impl RuntimeConfig {
         let api = ApiConfig::read(settings);
         let limits = Limits::read(settings);
         let control = ControlConfig::read(settings);
+        let traces = TracesConfig::read(settings);
         Some(Self {
             kafka: kafka?,
             postgres: postgres?,
@@ -73,6 +78,7 @@ impl RuntimeConfig {
             api: api?,
             limits: limits?,
             control: control?,
+            traces: traces?,
         })
     }
 }

@@ -1,7 +1,5 @@
 //! The account that the loop gives of itself.
 
-use std::time::Instant;
-
 use chrono::Utc;
 
 use super::Consumer;
@@ -10,7 +8,8 @@ use crate::processor::Processor;
 
 impl<P: Processor> Consumer<P> {
     pub(super) fn note_progress(&mut self) {
-        (self.progress, self.progress_at) = (Instant::now(), Utc::now());
+        self.progress_at = Utc::now();
+        self.road.health.progressed();
     }
 
     /// Tells the control plane what the consumer does.
@@ -30,6 +29,7 @@ impl<P: Processor> Consumer<P> {
             last_batch: self.last_batch.clone(),
             last_progress: Some(self.progress_at),
         };
+        self.road.metrics.does(account.state());
         actual_state::tell(&self.doors.actual, account);
     }
 

@@ -1,16 +1,20 @@
 //! The consumer's client: its settings, and its events turned into messages for the loop.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::config::{KafkaConfig, Limits};
+use crate::kafka_statistics::{self, KafkaStatistics};
+use crate::metrics::Metrics;
 
 /// The consumer with its context.
 pub type Client = StreamConsumer<Events>;
@@ -34,6 +38,7 @@ pub enum Event {
 /// Hands the client's events to the loop; never waits, so that the client's own thread goes on.
 pub struct Events {
     events: UnboundedSender<Event>,
+    statistics: KafkaStatistics,
     closing: AtomicBool,
 }
 
@@ -52,6 +57,10 @@ impl Events {
 impl ClientContext for Events {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         tracing::debug!(?level, fac, message, "kafka client");
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.statistics.show(&statistics);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -85,7 +94,13 @@ impl ConsumerContext for Events {
 }
 
 /// A consumer that has subscribed to the layer's topic.
-pub fn subscribe(config: &KafkaConfig, limits: &Limits, events: UnboundedSender<Event>) -> KafkaResult<Client> {
+pub fn subscribe(
+    config: &KafkaConfig,
+    limits: &Limits,
+    events: UnboundedSender<Event>,
+    metrics: &Arc<Metrics>,
+) -> KafkaResult<Client> {
+    let statistics = KafkaStatistics::new("consumer", Arc::clone(metrics));
     let client: Client = config
         .client()
         .set("group.id", &config.group)
@@ -107,7 +122,8 @@ pub fn subscribe(config: &KafkaConfig, limits: &Limits, events: UnboundedSender<
         // A partition has to wait for the request that is under way, and that waits for records of the others: half a
         // second by default, in which a backlog would lie still.
         .set("fetch.wait.max.ms", "100")
-        .create_with_context(Events { events, closing: AtomicBool::new(false) })?;
+        .set("statistics.interval.ms", kafka_statistics::EVERY_MS)
+        .create_with_context(Events { events, statistics, closing: AtomicBool::new(false) })?;
     client.subscribe(&[&config.source_topic])?;
     Ok(client)
 }

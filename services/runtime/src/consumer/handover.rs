@@ -19,6 +19,7 @@ impl<P: Processor> Consumer<P> {
             };
             let held = self.at_gate(*id, Phase::AtGate(Some(queue)));
             self.partitions.insert(*id, held);
+            self.road.metrics.takes_over(*id);
         }
         let list = client::list_of(&self.topic, partitions.into_iter().map(|id| (id, None)));
         // The client remembers a pause of an earlier assignment.

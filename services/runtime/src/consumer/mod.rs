@@ -90,7 +90,6 @@ pub struct Consumer<P> {
     rejoined: Option<Instant>,
     /// Turns beyond the usual ones, in the place of those that halted batches keep.
     lent: usize,
-    progress: Instant,
     progress_at: DateTime<Utc>,
     last_batch: Option<LastBatch>,
     reached: Option<i64>,
@@ -108,7 +107,7 @@ impl<P: Processor> Consumer<P> {
         let (tell_event, events) = unbounded_channel();
         let (tell, reports) = unbounded_channel();
         Ok(Self {
-            client: Arc::new(client::subscribe(config, &limits, tell_event)?),
+            client: Arc::new(client::subscribe(config, &limits, tell_event, &road.metrics)?),
             topic: Arc::from(config.source_topic.as_str()),
             config: config.clone(),
             limits,
@@ -126,7 +125,6 @@ impl<P: Processor> Consumer<P> {
             rejoin_for: None,
             rejoined: None,
             lent: 0,
-            progress: Instant::now(),
             progress_at: Utc::now(),
             last_batch: None,
             reached: None,
@@ -211,7 +209,6 @@ impl<P: Processor> Consumer<P> {
             self.note_progress();
         }
         self.give_account();
-        self.road.metrics.seconds_since_progress.set(self.progress.elapsed().as_secs_f64());
     }
 }
 

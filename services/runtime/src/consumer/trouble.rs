@@ -114,7 +114,7 @@ impl<P: Processor> Consumer<P> {
         let Some(reason) = self.rejoin_for.take() else { return };
         self.rejoined = Some(Instant::now());
         let (tell, events) = unbounded_channel();
-        match client::subscribe(&self.config, &self.limits, tell) {
+        match client::subscribe(&self.config, &self.limits, tell, &self.road.metrics) {
             Ok(client) => {
                 tracing::warn!(reason, "the client is beyond repair and is replaced");
                 let revoked = self.revoked();

@@ -8,21 +8,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::GONE_AFTER;
-use crate::actual_state::{ActualState, LastBatch};
-
-/// What a member is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MemberState {
-    /// It has not yet carried out a desired state.
-    Starting,
-    /// It works.
-    Running,
-    /// It has nothing in flight and begins nothing.
-    Paused,
-    /// It has not reported for ten seconds.
-    Gone,
-}
+use crate::actual_state::{ActualState, LastBatch, MemberState};
+use crate::version;
 
 /// One member of a layer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -70,11 +57,6 @@ pub struct Report<'a> {
 /// Notes what a member says of itself.
 pub async fn report(pool: &PgPool, report: &Report<'_>) -> Result<(), sqlx::Error> {
     let actual = report.actual;
-    let state = match (actual.generation, actual.paused) {
-        (None, _) => "starting",
-        (Some(_), true) => "paused",
-        (Some(_), false) => "running",
-    };
     let (error_at, error) = report.last_error.clone().unzip();
     sqlx::query(
         "insert into ops.members (id, layer, host, version, state, generation, partitions, positions, last_batch, \
@@ -89,8 +71,8 @@ pub async fn report(pool: &PgPool, report: &Report<'_>) -> Result<(), sqlx::Erro
     .bind(report.id)
     .bind(report.layer)
     .bind(report.host)
-    .bind(env!("CARGO_PKG_VERSION"))
-    .bind(state)
+    .bind(version::VERSION)
+    .bind(actual.state().name())
     .bind(actual.generation.unwrap_or(-1))
     .bind(actual.positions.keys().copied().collect::<Vec<_>>())
     .bind(actual.positions.values().map(|position| position.unwrap_or(-1)).collect::<Vec<_>>())
@@ -131,6 +113,12 @@ pub struct Holder {
     pub position: Option<i64>,
     /// The member.
     pub member: Uuid,
+}
+
+/// How many members are alive.
+pub async fn count_alive(pool: &PgPool, layer: &str) -> Result<i64, sqlx::Error> {
+    let alive = "select count(*) from ops.members where layer = $1 and heartbeat >= now() - make_interval(secs => $2)";
+    sqlx::query_scalar(alive).bind(layer).bind(GONE_AFTER).fetch_one(pool).await
 }
 
 /// The live holder of each partition.

@@ -138,6 +138,9 @@ impl Steering {
         }
         let reasons = desired.pauses.iter().map(|pause| format!("{}: {}", pause.actor, pause.reason));
         self.health.pause(desired.is_paused().then(|| reasons.collect::<Vec<_>>().join("; ")));
+        for (state, wanted) in [("running", !desired.is_paused()), ("paused", desired.is_paused())] {
+            self.metrics.desired_state.with_label_values(&[state]).set(i64::from(wanted));
+        }
         for kind in PauseKind::ALL {
             let paused = desired.pauses.iter().any(|pause| pause.kind == kind);
             self.metrics.paused.with_label_values(&[kind.name()]).set(i64::from(paused));

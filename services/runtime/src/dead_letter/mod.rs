@@ -194,12 +194,25 @@ pub async fn claim_waiting(pool: &PgPool, layer: &str, most: i64, bytes: i64) ->
     Ok(rows.into_iter().map(|stored| stored.0).collect())
 }
 
-/// How many dead letters the layer has in each status. It takes the longer the more there are.
-pub async fn count_by_status(pool: &PgPool, layer: &str) -> Result<Vec<(String, i64)>, sqlx::Error> {
+/// Dead letters that are alike.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Counted {
+    /// `open`, `waiting`, `resolved` or `discarded`.
+    pub status: String,
+    /// What is wrong with them.
+    pub code: String,
+    /// How many there are.
+    pub letters: i64,
+    /// How long ago the first of them was first seen.
+    pub oldest_age_seconds: f64,
+}
+
+/// Counts the dead letters of a layer.
+pub async fn count(pool: &PgPool, layer: &str) -> Result<Vec<Counted>, sqlx::Error> {
     sqlx::query_as(
-        "select s.status, coalesce(c.letters, 0) from unnest(array['open', 'waiting', 'resolved', 'discarded']) s(status) \
-         left join (select status, count(*) as letters from ops.dead_letters where layer = $1 group by status) c \
-              on c.status = s.status",
+        "select status, code, count(*) as letters, \
+                extract(epoch from now() - min(first_seen))::float8 as oldest_age_seconds \
+         from ops.dead_letters where layer = $1 group by status, code",
     )
     .bind(layer)
     .fetch_all(pool)

@@ -15,7 +15,8 @@ use super::docs::{ChangeErrors, ReadErrors, tags};
 use super::extract::{Json, NoParameters, Query};
 use super::fields::Text;
 use super::problem::Problem;
-use crate::control::members::{self, Member, MemberState};
+use crate::actual_state::MemberState;
+use crate::control::members::{self, Member};
 use crate::control::pauses::{self, PauseOrder};
 use crate::desired_state::{Pause, PauseKind};
 

@@ -22,6 +22,7 @@ mod operations;
 mod dead_letters;
 mod request_id;
 mod edge;
+mod measured;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -83,6 +84,7 @@ pub(crate) fn shared() -> OpenApiRouter<State> {
 /// All that a layer serves: what every layer does, and `api`, which is the layer's own.
 pub fn router(state: State, config: &ApiConfig, api: OpenApiRouter<State>) -> Router {
     let document = docs::document(state.layer, api.clone());
+    let metrics = Arc::clone(&state.metrics);
     let routes = Router::from(shared().merge(api))
         .merge(docs::page::router(&document))
         .fallback(edge::nothing_here)
@@ -101,4 +103,5 @@ pub fn router(state: State, config: &ApiConfig, api: OpenApiRouter<State>) -> Ro
         .layer(CatchPanicLayer::custom(edge::panicked))
         .layer(middleware::from_fn(edge::headers))
         .layer(middleware::from_fn(request_id::give))
+        .layer(middleware::from_fn_with_state(metrics, measured::measure))
 }

@@ -64,5 +64,6 @@ pub(super) async fn readyz(FromState(state): FromState<State>) -> impl IntoRespo
     (status = 200, description = "The metrics.", body = String, content_type = "text/plain"),
 ))]
 pub(super) async fn metrics(FromState(state): FromState<State>) -> impl IntoResponse {
+    state.metrics.show(&state.health);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.text())
 }

@@ -19,16 +19,14 @@ use crate::database::Database;
 use crate::dead_letter::{self, DeadLetter, Place, Status, Unresolved};
 use crate::fault::{Dependency, Fault, Outage, StoreError};
 use crate::health::Health;
-use crate::metrics::{Metrics, Stage};
+use crate::metrics::{Metrics, Outcome, Stage};
 use crate::processor::{Decoded, Processor};
 use crate::publisher::{Outgoing, Publisher};
 use crate::record::Record;
+use crate::traces::{Journey, Traces};
 
 /// Messages that are made and sent before the next ones are.
 const MESSAGES_AT_ONCE: usize = 500;
-
-/// The outcome of a record whose dead letter was given up: it is not tried again.
-const DISCARDED: &str = "skipped_discarded";
 
 /// Everything that a batch meets on its way.
 pub struct Road<P> {
@@ -48,6 +46,8 @@ pub struct Road<P> {
     pub breaker: Arc<Breaker>,
     /// How many batches are on the road.
     pub flights: Flights,
+    /// Follows records through the layers, where that is asked for.
+    pub traces: Traces,
 }
 
 /// Where a batch comes from.
@@ -73,11 +73,12 @@ impl<P: Processor> Road<P> {
     /// dead letters. Dropping the future gives the batch up: all that it did may be done again.
     pub async fn travel(&self, records: &[Record], origin: Origin, watcher: &str) -> usize {
         self.metrics.batch_records.observe(crate::metrics::as_f64(records.len()));
+        let journey = self.traces.set_out(records);
         let began = Instant::now();
         let started = began;
         let unresolved = self.until_done(watcher, || self.attempt_unresolved(records, origin)).await;
         let Judged { mut facts, sources, mut letters } = self.judge(records, &unresolved);
-        self.metrics.took(Stage::Decode, started);
+        self.passed(&journey, Stage::Decode, started);
 
         let started = Instant::now();
         self.enrich(&mut facts, watcher).await;
@@ -86,28 +87,32 @@ impl<P: Processor> Road<P> {
                 letters.push(DeadLetter { record, fault, status: Status::Waiting });
             }
         }
-        self.metrics.took(Stage::Enrich, started);
+        self.passed(&journey, Stage::Enrich, started);
 
         let started = Instant::now();
         self.store(records, &facts, &sources, &mut letters, origin, watcher).await;
-        self.metrics.took(Stage::Database, started);
+        self.passed(&journey, Stage::Database, started);
 
         let started = Instant::now();
         let failed = offsets(&letters);
         let good = sources.iter().copied().zip(&facts).filter(|(record, _)| !failed.contains(&record.offset));
-        letters.extend(self.publish(&good.collect::<Vec<_>>(), watcher).await);
-        self.metrics.took(Stage::Publish, started);
+        letters.extend(self.publish(&good.collect::<Vec<_>>(), &journey, watcher).await);
+        self.passed(&journey, Stage::Publish, started);
 
         let failed = offsets(&letters);
-        let resolved: Vec<&Record> = sources
-            .into_iter()
+        let processed = sources.into_iter().filter(|record| !failed.contains(&record.offset)).collect::<Vec<_>>();
+        let resolved: Vec<&Record> = processed
+            .iter()
+            .copied()
             .filter(|record| origin != Origin::Partition || unresolved.contains_key(&place(record)))
-            .filter(|record| !failed.contains(&record.offset))
             .collect();
         if !resolved.is_empty() {
             self.until_done(watcher, || self.attempt_resolve(&resolved)).await;
         }
-        self.count(records, &letters);
+        self.count(records, &processed, &letters);
+        for letter in &letters {
+            journey.failed(letter.record, &letter.fault);
+        }
         if origin == Origin::Partition {
             let open = letters.iter().filter(|letter| letter.status == Status::Open);
             let codes: Vec<&str> = open.map(|letter| letter.fault.code.as_str()).collect();
@@ -124,18 +129,20 @@ impl<P: Processor> Road<P> {
         letters.len()
     }
 
+    fn passed(&self, journey: &Journey<'_>, stage: Stage, began: Instant) {
+        self.metrics.took(stage, began);
+        journey.passed(stage, began);
+    }
+
     fn judge<'r>(&self, records: &'r [Record], unresolved: &Unresolved) -> Judged<'r, P::Fact> {
         let mut judged = Judged {
             facts: Vec::with_capacity(records.len()),
             sources: Vec::with_capacity(records.len()),
             letters: Vec::new(),
         };
-        let skip = |record: &Record, outcome: &str| {
-            self.metrics.records.with_label_values(&[&record.partition.to_string(), outcome]).inc();
-        };
         for record in records {
             if unresolved.get(&place(record)) == Some(&true) {
-                skip(record, DISCARDED);
+                self.metrics.count(record.partition, Outcome::SkippedDiscarded, 1);
                 continue;
             }
             match self.processor.decode(record) {
@@ -144,7 +151,7 @@ impl<P: Processor> Road<P> {
                     judged.sources.push(record);
                 }
                 Decoded::Reject(fault) => judged.letters.push(DeadLetter { record, fault, status: Status::Open }),
-                Decoded::Skip(why) => skip(record, why.outcome()),
+                Decoded::Skip(why) => self.metrics.count(record.partition, why.outcome(), 1),
             }
         }
         judged
@@ -163,13 +170,19 @@ impl<P: Processor> Road<P> {
     }
 
     /// Sends onward; what the broker will never take becomes a dead letter, which is stored when this returns.
-    async fn publish<'r>(&self, good: &[(&'r Record, &P::Fact)], watcher: &str) -> Vec<DeadLetter<'r>> {
+    async fn publish<'r>(
+        &self,
+        good: &[(&'r Record, &P::Fact)],
+        journey: &Journey<'_>,
+        watcher: &str,
+    ) -> Vec<DeadLetter<'r>> {
         let Some(publisher) = &self.publisher else { return Vec::new() };
         let mut letters = Vec::new();
         // In portions, so that the messages of a large batch are not in memory all at once.
         for portion in good.chunks(MESSAGES_AT_ONCE) {
             let outgoing = |(source, fact): &(&'r Record, &P::Fact)| {
-                self.processor.onward(fact).map(|message| Outgoing { source, message })
+                let message = self.processor.onward(fact)?;
+                Some(Outgoing { source, message, traceparent: journey.traceparent(source) })
             };
             let messages: Vec<Outgoing<'r>> = portion.iter().filter_map(outgoing).collect();
             let refused = self.until_done(watcher, || publisher.publish(&messages)).await;
@@ -214,22 +227,22 @@ impl<P: Processor> Road<P> {
         self.attempt(resolved).await.map_err(as_outage)
     }
 
-    fn count(&self, records: &[Record], letters: &[DeadLetter<'_>]) {
+    fn count(&self, records: &[Record], processed: &[&Record], letters: &[DeadLetter<'_>]) {
         let now = Utc::now();
         for letter in letters {
             let outcome = match letter.status {
-                Status::Open => "dead_letter",
-                Status::Waiting => "waiting",
+                Status::Open => Outcome::DeadLetter,
+                Status::Waiting => Outcome::Waiting,
             };
-            self.metrics.records.with_label_values(&[&letter.record.partition.to_string(), outcome]).inc();
+            self.metrics.count(letter.record.partition, outcome, 1);
         }
         for record in records {
             let seconds = (now - record.source_time()).as_seconds_f64();
             self.metrics.end_to_end_seconds.observe(seconds.max(0.0));
         }
-        if let Some(first) = records.first() {
-            let applied = records.len().saturating_sub(letters.len()) as u64;
-            self.metrics.records.with_label_values(&[&first.partition.to_string(), "processed"]).inc_by(applied);
+        // But for a replay, a batch is of one partition.
+        for alike in processed.chunk_by(|one, next| one.partition == next.partition) {
+            self.metrics.count(alike[0].partition, Outcome::Processed, alike.len());
         }
     }
 }

@@ -54,8 +54,9 @@ impl<P: Processor> Road<P> {
         if !outage.is_contention() {
             self.health.fails(outage.dependency.name(), watcher, &outage.detail);
         }
-        self.metrics.retries.with_label_values(&[outage.dependency.name(), &outage.class]).inc();
-        tokio::time::sleep(backoff.pause()).await;
+        let pause = backoff.pause();
+        self.metrics.retries(outage.dependency, &outage.class, pause);
+        tokio::time::sleep(pause).await;
     }
 
     pub(super) fn well(&self, dependency: Dependency, watcher: &str) {

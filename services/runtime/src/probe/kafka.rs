@@ -1,0 +1,143 @@
+//! Kafka: whether it answers, whether the topics are there, and how far the group is behind.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use super::{EVERY, WATCHER};
+use crate::broker::{Broker, BrokerError};
+use crate::fault::Dependency;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::offsets::Standing;
+
+/// How old the first uncommitted record is takes a client of its own to find out. In between, the age of the one before
+/// is shown, which is the greater one.
+const TIMES_EVERY: Duration = Duration::from_secs(10);
+
+/// Looks at the broker for ever.
+pub fn watch_kafka(broker: &Broker, destination_topic: Option<&str>, health: &Health, metrics: &Metrics) -> ! {
+    let mut look = Look::default();
+    loop {
+        let check = Dependency::Kafka.name();
+        match look.at(broker, destination_topic, metrics) {
+            Ok(()) => health.passes(check, WATCHER),
+            Err(reason) => health.fails(check, WATCHER, &reason.to_string()),
+        }
+        std::thread::sleep(EVERY);
+    }
+}
+
+/// What is remembered from one look to the next.
+#[derive(Default)]
+struct Look {
+    /// By partition: an offset, and when the first record there or behind it entered Kafka.
+    times: BTreeMap<i32, (i64, DateTime<Utc>)>,
+    asked: Option<Instant>,
+}
+
+impl Look {
+    fn at(&mut self, broker: &Broker, destination_topic: Option<&str>, metrics: &Metrics) -> Result<(), BrokerError> {
+        let partitions = broker.partitions()?;
+        metrics.topic_partitions.set(i64::try_from(partitions.len()).unwrap_or(i64::MAX));
+        if let Some(topic) = destination_topic {
+            broker.partitions_of(topic)?;
+        }
+        let mut silent = Ok(());
+        let mut behind = BTreeMap::new();
+        for (partition, standing) in Standing::ask(broker, &partitions, None)? {
+            match standing {
+                Ok(standing) => {
+                    show(partition, standing, metrics);
+                    if standing.lag() > 0 {
+                        behind.insert(partition, standing.next());
+                    }
+                }
+                // What is known of it stays what it last was, and the others go on.
+                Err(error) => silent = silent.and(Err(error)),
+            }
+        }
+        self.show_ages(broker, behind, metrics)?;
+        silent
+    }
+
+    /// `behind` are the partitions that lag, with the offset of the first record that is not committed.
+    fn show_ages(&mut self, broker: &Broker, behind: BTreeMap<i32, i64>, metrics: &Metrics) -> Result<(), BrokerError> {
+        self.times.retain(|partition, _| behind.contains_key(partition));
+        let is_known = |partition: &i32, next: &i64| self.times.get(partition).is_some_and(|(at, _)| at == next);
+        let unknown: BTreeMap<i32, i64> =
+            behind.into_iter().filter(|(partition, next)| !is_known(partition, next)).collect();
+        if !unknown.is_empty() && self.asked.is_none_or(|asked| asked.elapsed() >= TIMES_EVERY) {
+            self.asked = Some(Instant::now());
+            let found = broker.first_times(&unknown)?;
+            self.times.extend(found.into_iter().map(|(partition, time)| (partition, (unknown[&partition], time))));
+        }
+        let now = Utc::now();
+        for (partition, (_, time)) in &self.times {
+            // A producer's clock may be ahead of ours.
+            let seconds = (now - *time).as_seconds_f64().max(0.0);
+            metrics.lag_seconds.with_label_values(&[&*partition.to_string()]).set(seconds);
+        }
+        Ok(())
+    }
+}
+
+fn show(partition: i32, standing: Standing, metrics: &Metrics) {
+    let label = &[&*partition.to_string()];
+    metrics.lag_records.with_label_values(label).set(standing.lag());
+    metrics.log_start_offset.with_label_values(label).set(standing.low);
+    if standing.lag() == 0 {
+        metrics.lag_seconds.with_label_values(label).set(0.0);
+    }
+    match standing.committed {
+        Some(committed) => metrics.retention_margin_records.with_label_values(label).set(committed - standing.low),
+        None => drop(metrics.retention_margin_records.remove_label_values(label)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+    use super::*;
+    use crate::config::{RuntimeConfig, Settings, Topics};
+    use crate::consumer::list_of;
+
+    #[test]
+    fn the_lag_of_a_partition_goes_on_where_another_has_no_leader_and_is_all_there_is_after_a_commit_beyond_the_end() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 2, 1).unwrap();
+        let (host, topics) = (cluster.bootstrap_servers(), Topics { group: "g", source: "orders", destination: None });
+        let variables = [("KAFKA_HOST", &*host), ("PG_WAREHOUSE_HOST", "x"), ("PG_WAREHOUSE_DBNAME", "x")];
+        let variables = variables.into_iter().chain([("PG_WAREHOUSE_USER", "x")]);
+        let variables: BTreeMap<_, _> = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let config = RuntimeConfig::read(&mut Settings::of(variables), topics).unwrap().kafka;
+        let producer: BaseProducer = config.client().create().unwrap();
+        let produce = |partition| {
+            producer.send(BaseRecord::<(), [u8]>::to("orders").payload(b"x").partition(partition)).unwrap();
+            producer.flush(Duration::from_secs(10)).unwrap();
+        };
+        produce(0);
+        produce(1);
+        let (broker, metrics) = (Broker::new(&config).unwrap(), Metrics::new("cdm"));
+        let mut look = Look::default();
+        let lag = |partition: i32| metrics.lag_records.with_label_values(&[&partition.to_string()]).get();
+        look.at(&broker, None, &metrics).unwrap();
+        assert_eq!((lag(0), lag(1)), (1, 1));
+
+        cluster.partition_leader("orders", 1, None).unwrap();
+        produce(0);
+        let said = look.at(&broker, None, &metrics).unwrap_err().to_string();
+        assert_eq!(said, "partition 1 has no leader");
+        assert_eq!((lag(0), lag(1)), (2, 1));
+
+        let mut member = config.client();
+        let member: BaseConsumer = member.set("group.id", "g").create().unwrap();
+        member.commit(&list_of("orders", [(0, Some(99))]), CommitMode::Sync).unwrap();
+        look.at(&broker, None, &metrics).unwrap_err();
+        assert_eq!(lag(0), 2, "the layer goes on with the first record that is there");
+    }
+}

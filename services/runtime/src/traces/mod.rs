@@ -1,0 +1,82 @@
+//! Traces by OpenTelemetry: a record's way through the layers is one trace, which the header `traceparent` carries on.
+//!
+//! Off unless an endpoint is set, and then nothing of it is made. What a collector does not take is lost, and holds up
+//! nothing.
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
+
+mod journey;
+
+pub use journey::Journey;
+
+use crate::config::{KafkaConfig, Sampling, TracesConfig};
+use crate::version;
+
+/// How long a collector may take for one delivery, and the last one at the service's end.
+const DELIVERY: Duration = Duration::from_secs(5);
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Follows records, where that is asked for.
+pub struct Traces(Option<Following>);
+
+struct Following {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+    group: String,
+}
+
+impl Traces {
+    /// As it is asked for; an error where no client for the endpoint can be made.
+    pub fn new(config: &TracesConfig, kafka: &KafkaConfig, layer: &'static str) -> Result<Self, ExporterBuildError> {
+        let Some(endpoint) = &config.endpoint else { return Ok(Self::off()) };
+        // The client of the exporter brings no cryptography of its own; this is the one that PostgreSQL's and Redis' use.
+        // Somebody else may have set it before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_timeout(DELIVERY)
+            .with_endpoint(format!("{endpoint}/v1/traces"))
+            .build()?;
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(sampler(config.sampling))
+            .with_resource(resource(layer))
+            .with_batch_exporter(exporter)
+            .build();
+        let tracer = provider.tracer("ordervault");
+        Ok(Self(Some(Following { provider, tracer, group: kafka.group.clone() })))
+    }
+
+    /// Follows nothing.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self(None)
+    }
+
+    /// Delivers what is left, within a second; blocks.
+    pub fn end(&self) {
+        if let Some(following) = &self.0
+            && let Err(error) = following.provider.shutdown_with_timeout(FAREWELL)
+        {
+            tracing::debug!(%error, "the last spans were not delivered");
+        }
+    }
+}
+
+fn sampler(Sampling { heeds_parent, ratio }: Sampling) -> Sampler {
+    let own = Sampler::TraceIdRatioBased(ratio);
+    if heeds_parent { Sampler::ParentBased(Box::new(own)) } else { own }
+}
+
+/// What bears the spans. `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` add to it and win.
+fn resource(layer: &str) -> Resource {
+    let named = std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| format!("ordervault-{layer}"));
+    let version = KeyValue::new("service.version", version::VERSION);
+    Resource::builder().with_attribute(version).with_service_name(named).build()
+}
