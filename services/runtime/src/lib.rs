@@ -2,7 +2,7 @@
 //!
 //! Knows Kafka, PostgreSQL and HTTP, and nothing about orders. Modules stand in reading order.
 
-mod version;
+pub mod version;
 pub mod config;
 pub mod record;
 pub mod whole;

@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::config::{RuntimeConfig, Settings};
 use crate::http::{self, docs};
 use crate::migrations;
-use crate::version;
+use crate::version::{COMMIT, VERSION};
 
 /// `EX_USAGE`: a setting or the command line is wrong.
 const USAGE: u8 = 64;
@@ -67,7 +67,7 @@ pub fn main<P: Program>() -> ExitCode {
         // It needs no settings, so that a build can write it.
         (Some("openapi"), None) => return say(openapi::<P>().trim_end()),
         (Some("--version" | "-V"), None) => {
-            return say(&format!("ordervault-{} {} ({})", P::LAYER, version::VERSION, version::COMMIT));
+            return say(&format!("ordervault-{} {VERSION} ({COMMIT})", P::LAYER));
         }
         (Some("help" | "--help" | "-h"), None) => return say(&usage::<P>()),
         _ => {
@@ -134,7 +134,7 @@ async fn serve<P: Program>(config: P::Config) -> io::Result<()> {
         tracing::info!("asked to stop");
         asked.cancel();
     });
-    tracing::info!(layer = P::LAYER, %address, version = version::VERSION, commit = version::COMMIT, "serving");
+    tracing::info!(layer = P::LAYER, %address, version = VERSION, commit = COMMIT, "serving");
     P::run(config, listener, shutdown).await?;
     tracing::info!("stopped");
     Ok(())

@@ -1,10 +1,11 @@
 //! Which build this is.
 
-/// The version of the workspace.
+/// The release.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The commit that was built, where the build was told it by `ORDERVAULT_COMMIT`, as that of the images is.
+/// The commit that it was built from: what `ORDERVAULT_COMMIT` held when this crate was compiled, else `unknown`.
 pub const COMMIT: &str = match option_env!("ORDERVAULT_COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
+    // Builds that were told nothing set it to nothing.
+    Some(commit) if !commit.is_empty() => commit,
+    _ => "unknown",
 };
