@@ -37,7 +37,7 @@ pub enum Error {
     #[error("{0} was answered with {1}: {2}")]
     Answered(String, reqwest::StatusCode, String),
     /// The address of a server is missing or is none.
-    #[error("{0} is not set, or is not what it should be: start it by ./dev")]
+    #[error("{0} is not set, or is not what it should be; ./dev sets it for what it starts")]
     NotSet(String),
     /// A background thread ended early.
     #[error("background work ended early: {0}")]

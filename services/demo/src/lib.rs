@@ -17,6 +17,8 @@ pub mod own_server;
 pub mod proxy;
 pub mod live;
 pub mod run;
+pub mod servers;
+pub mod generate;
 pub mod bench;
 
 mod error;

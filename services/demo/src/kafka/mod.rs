@@ -8,7 +8,7 @@ mod topics;
 mod write;
 
 pub use read::{Record, read_topic};
-pub use topics::{create_topics, delete_topics};
+pub use topics::{create_topics, delete_topics, partitions};
 pub use write::{Producer, produce, produce_raw};
 
 /// Where a Kafka cluster is. The demonstration and the tests speak to it in plain text only.

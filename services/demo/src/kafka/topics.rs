@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::Cluster;
@@ -45,6 +46,23 @@ pub async fn delete_topics(cluster: &Cluster, topics: &[&str]) -> Result<(), Err
     let admin: AdminClient<DefaultClientContext> = cluster.client().create()?;
     admin.delete_topics(topics, &AdminOptions::new().operation_timeout(Some(TIMEOUT))).await?;
     Ok(())
+}
+
+/// How many partitions a topic has.
+///
+/// # Errors
+///
+/// When the cluster cannot be reached, or has no such topic.
+pub async fn partitions(cluster: &Cluster, topic: &str) -> Result<i32, Error> {
+    let (config, topic) = (cluster.client(), topic.to_owned());
+    let asked = tokio::task::spawn_blocking(move || -> Result<i32, Error> {
+        // A consumer, since a question of any other client may make the topic.
+        let client: BaseConsumer = config.create()?;
+        let metadata = client.fetch_metadata(Some(&topic), TIMEOUT)?;
+        let partitions: usize = metadata.topics().iter().map(|topic| topic.partitions().len()).sum();
+        i32::try_from(partitions).ok().filter(|partitions| *partitions > 0).ok_or(Error::TopicNotUsable(topic))
+    });
+    asked.await?
 }
 
 fn wait_for_leaders(admin: &AdminClient<DefaultClientContext>, topic: &str) -> Result<(), Error> {

@@ -22,7 +22,7 @@ mod stream;
 
 pub use commits::Commit;
 pub use footprint::Footprint;
-pub use offsets::Standing;
+pub use offsets::{Standing, standings};
 pub use service::Service;
 pub use stream::Stream;
 
@@ -187,10 +187,7 @@ impl Stage {
                 return Ok(false);
             }
         }
-        let waiting: i64 = sqlx::query_scalar("select count(*) from ops.dead_letters where status = 'waiting'")
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(waiting == 0)
+        nothing_waits(&self.pool).await
     }
 
     /// Waits until [`Stage::is_settled`], for at most `patience`.
@@ -208,6 +205,13 @@ impl Stage {
         admin.execute(AssertSqlSafe(format!("drop database {} with (force)", self.name))).await?;
         Ok(())
     }
+}
+
+/// Whether no dead letter waits for the dictionary.
+pub async fn nothing_waits(pool: &PgPool) -> Result<bool, Error> {
+    let waiting: i64 =
+        sqlx::query_scalar("select count(*) from ops.dead_letters where status = 'waiting'").fetch_one(pool).await?;
+    Ok(waiting == 0)
 }
 
 /// Asks again and again until there is an answer, for at most `patience`.

@@ -7,6 +7,7 @@ use rdkafka::{ClientConfig, TopicPartitionList};
 
 use super::Stage;
 use crate::Error;
+use crate::kafka::Cluster;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -31,27 +32,36 @@ impl Standing {
     }
 }
 
+/// Where every partition of a topic stands for a group, in their order.
+pub async fn standings(
+    cluster: &Cluster,
+    topic: String,
+    group: String,
+    partitions: i32,
+) -> Result<Vec<Standing>, Error> {
+    let brokers = cluster.brokers.clone();
+    let asked = tokio::task::spawn_blocking(move || -> Result<Vec<Standing>, Error> {
+        let client: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", group).create()?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&topic, 0, partitions - 1);
+        let mut standings = Vec::new();
+        for element in client.committed_offsets(list, PATIENCE)?.elements() {
+            let partition = element.partition();
+            let (low, high) = client.fetch_watermarks(&topic, partition, PATIENCE)?;
+            let committed = element.offset().to_raw().filter(|next| *next >= 0);
+            standings.push(Standing { partition, committed, low, high });
+        }
+        standings.sort_by_key(|standing| standing.partition);
+        Ok(standings)
+    });
+    asked.await?
+}
+
 impl Stage {
     /// Where every partition of a layer's topic stands for its group, in their order.
     pub async fn standings(&self, layer: &str) -> Result<Vec<Standing>, Error> {
-        let (brokers, topic) = (self.cluster.brokers.clone(), self.source_topic(layer));
-        let (group, partitions) = (self.group(layer), self.partitions);
-        let asked = tokio::task::spawn_blocking(move || -> Result<Vec<Standing>, Error> {
-            let client: BaseConsumer =
-                ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", group).create()?;
-            let mut list = TopicPartitionList::new();
-            list.add_partition_range(&topic, 0, partitions - 1);
-            let mut standings = Vec::new();
-            for element in client.committed_offsets(list, PATIENCE)?.elements() {
-                let partition = element.partition();
-                let (low, high) = client.fetch_watermarks(&topic, partition, PATIENCE)?;
-                let committed = element.offset().to_raw().filter(|next| *next >= 0);
-                standings.push(Standing { partition, committed, low, high });
-            }
-            standings.sort_by_key(|standing| standing.partition);
-            Ok(standings)
-        });
-        asked.await?
+        standings(&self.cluster, self.source_topic(layer), self.group(layer), self.partitions).await
     }
 
     /// How many records of a layer's topic its group has not committed.
