@@ -17,8 +17,8 @@ WORKDIR /ordervault
 FROM tools AS manifests
 COPY . .
 RUN find services -type f ! -name Cargo.toml ! -path '*/src/lib.rs' ! -path '*/src/main.rs' -delete \
-    && for file in services/*/src/lib.rs; do echo >"$file"; done \
-    && for file in services/*/src/main.rs; do echo 'fn main() {}' >"$file"; done \
+    && for file in services/*/src/lib.rs; do echo '//! Nothing yet.' >"$file"; done \
+    && for file in services/*/src/main.rs; do printf '//! Nothing yet.\nfn main() {}\n' >"$file"; done \
     && find services -type d -empty -delete
 
 FROM tools AS dependencies
