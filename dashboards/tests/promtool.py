@@ -147,9 +147,12 @@ def lines(test):
         yield f"        eval_time: {clock(step, seconds)}"
         yield "        exp_samples:" + (" []" if not expected else "")
         for labels in expected:
-            ordered = sorted({key: value for key, value in labels.items()}.items())
+            ordered = sorted(labels.items())
             yield f"          - labels: '{selector('', ordered)}'"
             yield "            value: 1"
+    for step, question in test["unanswered"]:
+        yield f"      - expr: {question}"
+        yield f"        eval_time: {clock(step, seconds)}"
 
 
 def document(tests, seconds, rules):
