@@ -91,7 +91,7 @@ async fn the_lines_of_every_runbook_work_and_leave_the_numbers_right() {
         ("WAREHOUSE", warehouse),
     ];
     let pages = runbooks();
-    assert_eq!(pages.len(), 10, "{pages:?}");
+    assert_eq!(pages.len(), 15, "{pages:?}");
     for page in &pages {
         run(page, &environment).await;
     }
