@@ -1,8 +1,9 @@
 """Counters: what the orders say, how fresh it is, and whether it is right."""
 
-from panels import ACT, FINE, LOOK, NAMESPACE, PLAIN, RUNBOOKS, bars, board, lines, promql, row, source, sql, stat, steps, table
+from panels import NAMESPACE, PLAIN, RUNBOOKS, bars, board, lines, promql, row, source, sql, stat, steps, table
 
 N = 'namespace=~"$namespace"'
+BEHIND = f'max(ordervault_lag_seconds{{{N}}}) unless on () min(ordervault_check_passing{{check="kafka", {N}}}) == 0'
 ONCE = "An order counts once for each distinct dish and each distinct category in it, cancelled ones not at all."
 
 
@@ -13,9 +14,10 @@ def board_rows():
             "How far behind are the counters?",
             "s",
             "The age of the oldest record that any layer has still to do. 0 says that every order that is in Kafka is counted.",
-            [promql(f"max(ordervault_lag_seconds{{{N}}})", "behind")],
+            [promql(BEHIND, "behind")],
             thresholds=steps(10, 30),
             decimals=1,
+            noValue="Unknown: Kafka is away",
             runbook="lag-grows",
         ),
         stat(

@@ -37,6 +37,14 @@ def promql(expression, legend="", instant=False, table=False):
     }
 
 
+LAYERS = ("stg", "dds", "cdm")
+
+
+def by_layer(expression, legend="{{layer}}"):
+    """A question a layer, in the order in which records travel, which is the order in which one reads."""
+    return [promql(expression.replace("LAYER", f'layer="{layer}"'), legend) for layer in LAYERS]
+
+
 def sql(text):
     """A question to PostgreSQL that is answered by a table."""
     return {"datasource": POSTGRES, "editorMode": "code", "format": "table", "rawQuery": True, "rawSql": " ".join(text.split())}
@@ -54,7 +62,7 @@ def panel(kind, title, unit, description, targets, width, height, thresholds=Non
     for field in ("min", "max", "decimals", "noValue", "custom", "links"):
         if field in more:
             defaults[field] = more.pop(field)
-    overrides = more.pop("overrides", [])
+    overrides = more.pop("overrides", layer_colours(targets))
     transformations = more.pop("transformations", [])
     made = {
         "type": kind,
@@ -90,6 +98,16 @@ def link(title, url):
     }
 
 
+def layer_colours(targets):
+    """Lines of a layer have the layer's colour, on every board."""
+    if len(targets) != len(LAYERS) or any("{{layer}}" != target.get("legendFormat") for target in targets):
+        return []
+    return [
+        {"matcher": {"id": "byName", "options": layer}, "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}]}
+        for layer, colour in zip(LAYERS, ("#5794F2", "#F2CC0C", "#73BF69"))
+    ]
+
+
 def mappings(words):
     """Words in place of values: {0: ("running", FINE)}."""
     if not words:
@@ -100,6 +118,7 @@ def mappings(words):
 
 def stat(title, unit, description, targets, width=4, height=4, **more):
     """One number, or one for each series, in the colour of its threshold."""
+    more.setdefault("overrides", [])
     values = {"calcs": ["lastNotNull"], "fields": more.pop("fields", ""), "values": False}
     return panel(
         "stat",

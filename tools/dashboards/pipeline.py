@@ -1,8 +1,9 @@
 """Pipeline: is it well? Read from the top left: the verdict, then each layer's pace, then what stands in its way."""
 
-from panels import ACT, FINE, LOOK, NAMESPACE, RUNBOOKS, board, lines, promql, row, source, stat, states, steps, table
+from panels import ACT, FINE, LOOK, NAMESPACE, RUNBOOKS, board, by_layer, lines, promql, row, source, stat, states, steps, table
 
 N = 'namespace=~"$namespace"'
+BEHIND = f'max(ordervault_lag_seconds{{{N}}}) unless on () min(ordervault_check_passing{{check="kafka", {N}}}) == 0'
 OPEN = [{"title": "This layer in depth", "url": "/d/ordervault-layer?${prometheus:queryparam}&${namespace:queryparam}&var-layer=${__field.labels.layer}&${__url_time_range}"}]
 
 
@@ -11,7 +12,7 @@ def board_rows():
         "",
         stat(
             "Is the pipeline well?",
-            "none",
+            "suffix:alerts",
             "Alerts of Ordervault that fire now. Needs the rules of dashboards/alerts.yaml; without data no service is scraped.",
             [promql(f'count(ALERTS{{alertname=~"Ordervault.*", alertstate="firing", {N}}}) or 0 * count(ordervault_build_info{{{N}}})', "alerts")],
             thresholds=steps(act=1),
@@ -23,9 +24,10 @@ def board_rows():
             "How far behind are the counters?",
             "s",
             "The age of the oldest record that any layer has still to do; the objective is 30 s. 0 says that every counter is current.",
-            [promql(f"max(ordervault_lag_seconds{{{N}}})", "behind")],
+            [promql(BEHIND, "behind")],
             thresholds=steps(10, 30),
             decimals=1,
+            noValue="Unknown: Kafka is away",
             runbook="lag-grows",
         ),
         stat(
@@ -43,7 +45,7 @@ def board_rows():
             "Does every layer run?",
             "none",
             "What is desired of each layer. Paused is somebody's word, or the breaker's; a layer that is away is not here.",
-            [promql(f'max by (layer) (ordervault_desired_state{{state="paused", {N}}})', "{{layer}}")],
+            by_layer(f'max by (layer) (ordervault_desired_state{{LAYER, state="paused", {N}}})'),
             width=6,
             thresholds=steps(look=1),
             words={0: ("runs", FINE), 1: ("paused", LOOK)},
@@ -67,7 +69,7 @@ def board_rows():
             "How far behind is each layer?",
             "s",
             "The age of the oldest record that the layer has still to do. The first layer that is behind is the one to look at.",
-            [promql(f"max by (layer) (ordervault_lag_seconds{{{N}}})", "{{layer}}")],
+            by_layer(f"max by (layer) (ordervault_lag_seconds{{LAYER, {N}}})"),
             thresholds=steps(act=30),
             links=OPEN,
             runbook="lag-grows",
@@ -76,7 +78,7 @@ def board_rows():
             "How many records does each layer do?",
             "recps",
             "Records that the layer was done with, a second, of all replicas: in step, the three lines lie on one another.",
-            [promql(f"sum by (layer) (rate(ordervault_records_total{{{N}}}[$__rate_interval]))", "{{layer}}")],
+            by_layer(f"sum by (layer) (rate(ordervault_records_total{{LAYER, {N}}}[$__rate_interval]))"),
             links=OPEN,
             runbook="lag-grows",
         ),
@@ -85,7 +87,7 @@ def board_rows():
             "s",
             "99 of 100 records are done within this time, from their arrival in Kafka until this layer was done with them. "
             "The distance between two lines is what the layer adds.",
-            [promql(f"histogram_quantile(0.99, sum by (layer, le) (rate(ordervault_end_to_end_seconds_bucket{{{N}}}[$__rate_interval])))", "{{layer}}")],
+            by_layer(f"histogram_quantile(0.99, sum by (layer, le) (rate(ordervault_end_to_end_seconds_bucket{{LAYER, {N}}}[$__rate_interval])))"),
             thresholds=steps(act=30),
             links=OPEN,
             runbook="late-records",
@@ -97,7 +99,7 @@ def board_rows():
             "How many records wait?",
             "short",
             "Records in Kafka that are not yet committed, of all partitions.",
-            [promql(f"sum by (layer) (max by (layer, partition) (ordervault_lag_records{{{N}}}))", "{{layer}}")],
+            by_layer(f"sum by (layer) (max by (layer, partition) (ordervault_lag_records{{LAYER, {N}}}))"),
             links=OPEN,
             runbook="lag-grows",
         ),
@@ -105,7 +107,7 @@ def board_rows():
             "How many dead letters are there?",
             "short",
             "Open ones wait for somebody's decision, waiting ones for the dictionary. Neither holds up other records.",
-            [promql(f'sum by (layer, status) (max by (layer, status, code) (ordervault_dead_letters{{status=~"open|waiting", {N}}}))', "{{layer}} {{status}}")],
+            by_layer(f'sum by (layer, status) (max by (layer, status, code) (ordervault_dead_letters{{LAYER, status=~"open|waiting", {N}}}))', "{{layer}} {{status}}"),
             thresholds=steps(look=1),
             decimals=0,
             calcs=["lastNotNull"],
@@ -116,7 +118,7 @@ def board_rows():
             "Which alerts fire?",
             "none",
             "Each with its layer and what it is about. The runbooks say what to do first.",
-            [promql(f'sum by (alertname, severity, layer, check, instance) (ALERTS{{alertname=~"Ordervault.*", alertstate="firing", {N}}})', instant=True, table=True)],
+            [promql(f'sum by (alertname, severity, layer, check, pod, instance) (ALERTS{{alertname=~"Ordervault.*", alertstate="firing", {N}}})', instant=True, table=True)],
             8,
             7,
             noValue="None",
@@ -125,7 +127,7 @@ def board_rows():
                     "id": "organize",
                     "options": {
                         "excludeByName": {"Time": True, "Value": True},
-                        "indexByName": {"severity": 0, "alertname": 1, "layer": 2, "check": 3, "instance": 4},
+                        "indexByName": {"severity": 0, "alertname": 1, "layer": 2, "check": 3, "pod": 4, "instance": 5},
                         "renameByName": {"alertname": "alert"},
                     },
                 }
@@ -138,16 +140,15 @@ def board_rows():
         lines(
             "What has to be tried again?",
             "ops",
-            "Attempts that were repeated after a fault of the surroundings, by layer and dependency. Now and then one is no reason to worry.",
-            [promql(f"sum by (layer, dependency) (rate(ordervault_retries_total{{{N}}}[$__rate_interval]))", "{{layer}} {{dependency}}")],
+            "Attempts that were repeated after a fault of the surroundings, by layer; the board Layer says of which dependency. Now and then one is no reason to worry.",
+            by_layer(f"sum by (layer) (rate(ordervault_retries_total{{LAYER, {N}}}[$__rate_interval]))"),
             height=6,
-            noValue="Nothing",
             runbook="dependency-away",
         ),
         states(
             "Is every replica ready?",
             "What /readyz of each replica says.",
-            [promql(f"max by (layer, instance) (ordervault_ready{{{N}}})", "{{layer}} {{instance}}")],
+            by_layer(f"max by (layer, pod, instance) (ordervault_ready{{LAYER, {N}}})", "{{layer}} {{pod}} {{instance}}"),
             8,
             6,
             {1: ("ready", FINE), 0: ("not ready", ACT)},
@@ -157,18 +158,18 @@ def board_rows():
             "How many replicas live?",
             "none",
             "Members of each layer with a heartbeat.",
-            [promql(f"max by (layer) (ordervault_members{{{N}}})", "{{layer}}")],
+            by_layer(f"max by (layer) (ordervault_members{{LAYER, {N}}})"),
             height=6,
             thresholds=steps(act=1, below=True),
             links=OPEN,
             runbook="replica-gone",
         ),
         stat(
-            "How many records until unread ones are deleted?",
+            "How near is data loss?",
             "short",
-            "Committed offset less the partition's first record in Kafka, of the partition that has least. Below zero, records were "
+            "Records until unread ones are deleted: committed offset less the first in Kafka, of the partition that has least. Below zero, some were "
             "deleted unread. OrdervaultNearDataLoss fires when it is less than what Kafka deleted in six hours.",
-            [promql(f"min by (layer) (ordervault_retention_margin_records{{{N}}})", "{{layer}}")],
+            by_layer(f"min by (layer) (ordervault_retention_margin_records{{LAYER, {N}}})"),
             height=6,
             thresholds=[(None, ACT), (0, FINE)],
             links=OPEN,
