@@ -160,6 +160,7 @@ def poison():
 def paused_on_purpose():
     world = World()
     paused(world, "dds", 40, 100, "operator")
+    world.set("ordervault_progress_age_seconds", lambda now: 30 * (now - 40) if 40 <= now < 100 else 0.05, layer="dds")
     late_records(world, 100, 104, 1)
     return test(
         "paused on purpose for half an hour, and the backlog afterwards",

@@ -17,6 +17,7 @@ def verdict():
             [promql(f"sum by (state) (ordervault_actual_state{{{L}}}) > 0", "{{state}}")],
             width=5,
             thresholds=steps(),
+            textMode="value_and_name",
             runbook="no-progress",
         ),
         stat(

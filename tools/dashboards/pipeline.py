@@ -1,6 +1,6 @@
 """Pipeline: is it well? Read from the top left: the verdict, then each layer's pace, then what stands in its way."""
 
-from panels import ACT, FINE, LOOK, NAMESPACE, RUNBOOKS, board, by_layer, lines, promql, row, source, stat, states, steps, table
+from panels import ACT, FINE, LAYERS, LOOK, NAMESPACE, RUNBOOKS, board, by_layer, lines, promql, row, source, stat, states, steps, table
 
 N = 'namespace=~"$namespace"'
 BEHIND = f'max(ordervault_lag_seconds{{{N}}}) unless on () min(ordervault_check_passing{{check="kafka", {N}}}) == 0'
@@ -12,7 +12,7 @@ def board_rows():
         "",
         stat(
             "Is the pipeline well?",
-            "suffix:alerts",
+            "suffix:firing",
             "Alerts of Ordervault that fire now. Needs the rules of dashboards/alerts.yaml; without data no service is scraped.",
             [promql(f'count(ALERTS{{alertname=~"Ordervault.*", alertstate="firing", {N}}}) or 0 * count(ordervault_build_info{{{N}}})', "alerts")],
             thresholds=steps(act=1),
@@ -44,11 +44,19 @@ def board_rows():
         stat(
             "Does every layer run?",
             "none",
-            "What is desired of each layer. Paused is somebody's word, or the breaker's; a layer that is away is not here.",
-            by_layer(f'max by (layer) (ordervault_desired_state{{LAYER, state="paused", {N}}})'),
+            "Paused is somebody's word; a layer that paused itself had too many dead letters; gone is one of which nothing is scraped.",
+            [
+                promql(
+                    f'''max by (layer) (ordervault_desired_state{{layer="{layer}", state="paused", {N}}})
+                        + max by (layer) (ordervault_paused{{layer="{layer}", kind="dead_letter_breaker", {N}}})
+                        or on (layer) label_replace(vector(-1), "layer", "{layer}", "", "")''',
+                    "{{layer}}",
+                )
+                for layer in LAYERS
+            ],
             width=6,
-            thresholds=steps(look=1),
-            words={0: ("runs", FINE), 1: ("paused", LOOK)},
+            thresholds=[(None, ACT), (0, FINE), (1, LOOK), (2, ACT)],
+            words={0: ("runs", FINE), 1: ("paused", LOOK), 2: ("paused itself", ACT), -1: ("gone", ACT)},
             links=OPEN,
             runbook="paused",
         ),
