@@ -110,7 +110,7 @@ async fn a_dead_letter_is_an_error_that_names_its_code() {
     assert_eq!(failed.len(), 1);
     let code = failed[0].attributes.iter().find(|attribute| attribute.key == "error.type").unwrap();
     let Some(Value::StringValue(code)) = &code.value.as_ref().unwrap().value else { panic!("{code:?}") };
-    assert_eq!(code, "not_json");
+    assert_eq!(code, "invalid_json");
 }
 
 fn has_failed(span: &Span) -> bool {
