@@ -273,6 +273,15 @@ def slow_database():
     )
 
 
+def slow_from_the_start():
+    """Prometheus has but minutes to look back on, in which the share of late records is great at once."""
+    world = World(("a",))
+    behind(world, "cdm", 10, 200)
+    late_records(world, 11, 1000, 1)
+    lag = [alert("LagGrows", "critical", layer="cdm")]
+    return test("a slow database, a few minutes after Prometheus has begun", world, 60, *[(step, []) for step in range(12, 22)], (24, lag), (40, lag), (59, lag))
+
+
 def slow_but_in_step():
     world = World()
     world.set("ordervault_lag_seconds", lambda now: 45 - now % 2, layer="cdm")
@@ -296,6 +305,15 @@ def replayed_history():
         late_records(world, 40, 60, 1, layer)
     counted = "ordervault:records_done:increase5m or ordervault:records_late:increase5m"
     return test("history that is replayed pages nobody", world, 240, *every(1, [], 0, 118), unanswered=[(step, counted) for step in (42, 60, 68)])
+
+
+def quiet_night():
+    world = World(("a",))
+    # An order every five minutes, one of which is late.
+    world.set("ordervault_end_to_end_seconds_bucket", lambda now: now // 10, layer="cdm", le="3600")
+    world.set("ordervault_end_to_end_seconds_bucket", lambda now: now // 10 - (1 if now >= 40 else 0), layer="cdm", le="30")
+    world.only("ordervault_", layer="cdm")
+    return test("one late order of the few of a quiet night", world, 140, *every(1, [], 0, 69))
 
 
 def first_backlog():
@@ -480,6 +498,7 @@ INCIDENTS = [
     replica_never_well,
     lost_layer,
     slow_database,
+    slow_from_the_start,
     slow_but_in_step,
     flapping,
     not_obeying,
@@ -495,6 +514,7 @@ CALM = [
     paused_on_purpose,
     replayed_history,
     first_backlog,
+    quiet_night,
     nothing_to_do,
     current_on_a_short_topic,
 ]
