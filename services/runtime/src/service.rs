@@ -134,13 +134,7 @@ impl<P: Processor> Service<P> {
             Ok(publisher) => publisher,
             Err(error) => return not_started(&health, &error, &shutdown).await,
         };
-        let traces = match Traces::new(&config.traces, &config.kafka, layer) {
-            Ok(traces) => traces,
-            Err(error) => {
-                tracing::error!(%error, "no client for OTEL_EXPORTER_OTLP_ENDPOINT could be made; records are not followed");
-                Traces::off()
-            }
-        };
+        let traces = Traces::new(&config.traces, &config.kafka, layer);
         let breaker = Arc::new(Breaker::new(config.control.breaker));
         let road = Arc::new(Road {
             layer,
@@ -210,9 +204,8 @@ impl<P: Processor> Service<P> {
         running.shutdown().await;
         heartbeat::leave(&member, layer, &database).await;
         // The producer's end blocks; the process does not wait for it.
-        let followed = Arc::clone(&road);
-        let delivered = tokio::task::spawn_blocking(move || followed.traces.end());
-        let _ = delivered.await;
+        let following = Arc::clone(&road);
+        let _ = tokio::task::spawn_blocking(move || following.traces.end()).await;
         drop(tokio::task::spawn_blocking(move || drop(road)));
         fallen.map_or(Ok(()), |fallen| Err(io::Error::other(fallen)))
     }

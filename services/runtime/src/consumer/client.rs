@@ -37,7 +37,7 @@ pub enum Event {
 
 /// Hands the client's events to the loop; never waits, so that the client's own thread goes on.
 pub struct Events {
-    events: UnboundedSender<Event>,
+    queue: UnboundedSender<Event>,
     statistics: KafkaStatistics,
     closing: AtomicBool,
 }
@@ -50,7 +50,7 @@ impl Events {
 
     fn tell(&self, event: Event) {
         // The loop is gone only when the service is at its end.
-        let _ = self.events.send(event);
+        let _ = self.queue.send(event);
     }
 }
 
@@ -123,7 +123,7 @@ pub fn subscribe(
         // second by default, in which a backlog would lie still.
         .set("fetch.wait.max.ms", "100")
         .set("statistics.interval.ms", kafka_statistics::EVERY_MS)
-        .create_with_context(Events { events, statistics, closing: AtomicBool::new(false) })?;
+        .create_with_context(Events { queue: events, statistics, closing: AtomicBool::new(false) })?;
     client.subscribe(&[&config.source_topic])?;
     Ok(client)
 }

@@ -41,7 +41,8 @@ declare! {
     /// Seconds that a batch spent in a stage, with its waits for what was away. The rate of the sum is the share of time
     /// that goes into the stage, of as many batches as are worked at once.
     Member batch_seconds: HistogramVec = "ordervault_batch_seconds" ["stage"] buckets STAGE_SECONDS;
-    /// Seconds from the source record's arrival in Kafka until this layer was done with it.
+    /// Seconds from the source record's arrival in Kafka until this layer was done with it, of records from its topic: not
+    /// of dead letters and stored orders that are sent through once more.
     Member end_to_end_seconds: Histogram = "ordervault_end_to_end_seconds" [] buckets END_TO_END_SECONDS;
     /// Seconds since the consumer last finished a batch or found nothing to do.
     Member progress_age_seconds: Gauge = "ordervault_progress_age_seconds" [];

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use prometheus::proto::LabelPair;
+
 use super::*;
 use crate::processor::Skip;
 
@@ -109,7 +111,7 @@ fn every_series_bears_the_layer_and_no_label_that_was_not_declared() {
     let declared: BTreeMap<&str, &[&str]> = DECLARED.iter().map(|metric| (metric.name, metric.labels)).collect();
     for family in metrics.registry.gather() {
         for series in family.get_metric() {
-            let labels: BTreeSet<&str> = series.get_label().iter().map(|label| label.name()).collect();
+            let labels: BTreeSet<&str> = series.get_label().iter().map(LabelPair::name).collect();
             let known = declared.get(family.name()).copied().unwrap_or_default();
             let expected: BTreeSet<&str> = known.iter().copied().chain(["layer"]).collect();
             assert_eq!(labels, expected, "{}", family.name());

@@ -12,8 +12,8 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::offsets::Standing;
 
-/// How old the first uncommitted record is takes a client of its own to find out. In between, the age of the one before
-/// is shown, which is the greater one.
+/// When the first uncommitted record entered Kafka takes a client of its own to find out. In between, the age of the one
+/// before is shown, which is the greater one.
 const TIMES_EVERY: Duration = Duration::from_secs(10);
 
 /// Looks at the broker for ever.
@@ -34,6 +34,8 @@ pub fn watch_kafka(broker: &Broker, destination_topic: Option<&str>, health: &He
 struct Look {
     /// By partition: an offset, and when the first record there or behind it entered Kafka.
     times: BTreeMap<i32, (i64, DateTime<Utc>)>,
+    /// By partition: where it ended.
+    ends: BTreeMap<i32, i64>,
     asked: Option<Instant>,
 }
 
@@ -50,8 +52,13 @@ impl Look {
             match standing {
                 Ok(standing) => {
                     show(partition, standing, metrics);
+                    let next = standing.next();
                     if standing.lag() > 0 {
-                        behind.insert(partition, standing.next());
+                        behind.insert(partition, next);
+                    }
+                    // What was not there at the last look has only just come.
+                    if self.ends.insert(partition, standing.high).is_some_and(|end| next >= end) {
+                        self.times.insert(partition, (next, Utc::now()));
                     }
                 }
                 // What is known of it stays what it last was, and the others go on.
@@ -100,21 +107,25 @@ fn show(partition: i32, standing: Standing, metrics: &Metrics) {
 mod tests {
     use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
     use rdkafka::mocking::MockCluster;
-    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+    use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 
     use super::*;
-    use crate::config::{RuntimeConfig, Settings, Topics};
+    use crate::config::{KafkaConfig, RuntimeConfig, Settings, Topics};
     use crate::consumer::list_of;
+
+    fn config(cluster: &MockCluster<'_, DefaultProducerContext>) -> KafkaConfig {
+        let (host, topics) = (cluster.bootstrap_servers(), Topics { group: "g", source: "orders", destination: None });
+        let variables = [("KAFKA_HOST", &*host), ("PG_WAREHOUSE_HOST", "x"), ("PG_WAREHOUSE_DBNAME", "x")];
+        let variables = variables.into_iter().chain([("PG_WAREHOUSE_USER", "x")]);
+        let variables: BTreeMap<_, _> = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        RuntimeConfig::read(&mut Settings::of(variables), topics).unwrap().kafka
+    }
 
     #[test]
     fn the_lag_of_a_partition_goes_on_where_another_has_no_leader_and_is_all_there_is_after_a_commit_beyond_the_end() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("orders", 2, 1).unwrap();
-        let (host, topics) = (cluster.bootstrap_servers(), Topics { group: "g", source: "orders", destination: None });
-        let variables = [("KAFKA_HOST", &*host), ("PG_WAREHOUSE_HOST", "x"), ("PG_WAREHOUSE_DBNAME", "x")];
-        let variables = variables.into_iter().chain([("PG_WAREHOUSE_USER", "x")]);
-        let variables: BTreeMap<_, _> = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let config = RuntimeConfig::read(&mut Settings::of(variables), topics).unwrap().kafka;
+        let config = config(&cluster);
         let producer: BaseProducer = config.client().create().unwrap();
         let produce = |partition| {
             producer.send(BaseRecord::<(), [u8]>::to("orders").payload(b"x").partition(partition)).unwrap();
@@ -139,5 +150,33 @@ mod tests {
         member.commit(&list_of("orders", [(0, Some(99))]), CommitMode::Sync).unwrap();
         look.at(&broker, None, &metrics).unwrap_err();
         assert_eq!(lag(0), 2, "the layer goes on with the first record that is there");
+    }
+    #[test]
+    fn the_age_of_lag_is_that_of_the_first_record_which_may_be_old_but_for_one_that_was_not_there_a_moment_ago() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        let config = config(&cluster);
+        let producer: BaseProducer = config.client().create().unwrap();
+        let produce_old = || {
+            let hour_ago = (Utc::now().timestamp() - 3_600) * 1_000;
+            let record = BaseRecord::<(), [u8]>::to("orders").payload(b"x").partition(0).timestamp(hour_ago);
+            producer.send(record).unwrap();
+            producer.flush(Duration::from_secs(10)).unwrap();
+        };
+        let (broker, metrics) = (Broker::new(&config).unwrap(), Metrics::new("cdm"));
+        let age = || metrics.lag_seconds.with_label_values(&["0"]).get();
+        produce_old();
+        Look::default().at(&broker, None, &metrics).unwrap();
+        assert!(age() >= 3_600.0, "{}", age());
+
+        let member: BaseConsumer = config.client().set("group.id", "g").create().unwrap();
+        member.commit(&list_of("orders", [(0, Some(1))]), CommitMode::Sync).unwrap();
+        let mut look = Look::default();
+        look.at(&broker, None, &metrics).unwrap();
+        assert!(age() < 1e-9, "{}", age());
+        produce_old();
+        look.at(&broker, None, &metrics).unwrap();
+        assert_eq!(metrics.lag_records.with_label_values(&["0"]).get(), 1);
+        assert!(age() < 60.0, "{}", age());
     }
 }

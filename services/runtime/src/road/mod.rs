@@ -109,7 +109,10 @@ impl<P: Processor> Road<P> {
         if !resolved.is_empty() {
             self.until_done(watcher, || self.attempt_resolve(&resolved)).await;
         }
-        self.count(records, &processed, &letters);
+        self.count(&processed, &letters);
+        if origin == Origin::Partition {
+            self.time(records);
+        }
         for letter in &letters {
             journey.failed(letter.record, &letter.fault);
         }
@@ -227,8 +230,7 @@ impl<P: Processor> Road<P> {
         self.attempt(resolved).await.map_err(as_outage)
     }
 
-    fn count(&self, records: &[Record], processed: &[&Record], letters: &[DeadLetter<'_>]) {
-        let now = Utc::now();
+    fn count(&self, processed: &[&Record], letters: &[DeadLetter<'_>]) {
         for letter in letters {
             let outcome = match letter.status {
                 Status::Open => Outcome::DeadLetter,
@@ -236,13 +238,17 @@ impl<P: Processor> Road<P> {
             };
             self.metrics.count(letter.record.partition, outcome, 1);
         }
-        for record in records {
-            let seconds = (now - record.source_time()).as_seconds_f64();
-            self.metrics.end_to_end_seconds.observe(seconds.max(0.0));
-        }
         // But for a replay, a batch is of one partition.
         for alike in processed.chunk_by(|one, next| one.partition == next.partition) {
             self.metrics.count(alike[0].partition, Outcome::Processed, alike.len());
+        }
+    }
+
+    fn time(&self, records: &[Record]) {
+        let now = Utc::now();
+        for record in records {
+            let seconds = (now - record.source_time()).as_seconds_f64();
+            self.metrics.end_to_end_seconds.observe(seconds.max(0.0));
         }
     }
 }

@@ -32,31 +32,21 @@ struct Following {
 }
 
 impl Traces {
-    /// As it is asked for; an error where no client for the endpoint can be made.
-    pub fn new(config: &TracesConfig, kafka: &KafkaConfig, layer: &'static str) -> Result<Self, ExporterBuildError> {
-        let Some(endpoint) = &config.endpoint else { return Ok(Self::off()) };
-        // The client of the exporter brings no cryptography of its own; this is the one that PostgreSQL's and Redis' use.
-        // Somebody else may have set it before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let exporter = SpanExporter::builder()
-            .with_http()
-            .with_protocol(Protocol::HttpBinary)
-            .with_timeout(DELIVERY)
-            .with_endpoint(format!("{endpoint}/v1/traces"))
-            .build()?;
-        let provider = SdkTracerProvider::builder()
-            .with_sampler(sampler(config.sampling))
-            .with_resource(resource(layer))
-            .with_batch_exporter(exporter)
-            .build();
-        let tracer = provider.tracer("ordervault");
-        Ok(Self(Some(Following { provider, tracer, group: kafka.group.clone() })))
-    }
-
-    /// Follows nothing.
+    /// As it is asked for. Where no client for the endpoint can be made, that is logged and nothing is followed: no reason
+    /// to let orders wait.
     #[must_use]
-    pub const fn off() -> Self {
-        Self(None)
+    pub fn new(config: &TracesConfig, kafka: &KafkaConfig, layer: &'static str) -> Self {
+        let Some(endpoint) = &config.endpoint else { return Self(None) };
+        match provider(endpoint, config.sampling, layer) {
+            Ok(provider) => {
+                let tracer = provider.tracer("ordervault");
+                Self(Some(Following { provider, tracer, group: kafka.group.clone() }))
+            }
+            Err(error) => {
+                tracing::error!(%error, "no client for OTEL_EXPORTER_OTLP_ENDPOINT can be made: nothing is followed");
+                Self(None)
+            }
+        }
     }
 
     /// Delivers what is left, within a second; blocks.
@@ -67,6 +57,20 @@ impl Traces {
             tracing::debug!(%error, "the last spans were not delivered");
         }
     }
+}
+
+fn provider(endpoint: &str, sampling: Sampling, layer: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
+    // The client of the exporter brings no cryptography of its own; this is the one that PostgreSQL's and Redis' use.
+    // Somebody else may have set it before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_timeout(DELIVERY)
+        .with_endpoint(format!("{endpoint}/v1/traces"))
+        .build()?;
+    let provider = SdkTracerProvider::builder().with_sampler(sampler(sampling)).with_resource(resource(layer));
+    Ok(provider.with_batch_exporter(exporter).build())
 }
 
 fn sampler(Sampling { heeds_parent, ratio }: Sampling) -> Sampler {
