@@ -21,6 +21,7 @@ mod access;
 mod bodies;
 mod edges;
 mod layer;
+mod measured;
 mod queries;
 mod spec;
 
