@@ -8,7 +8,7 @@ const DEFAULT_RATIO: f64 = 0.01;
 /// How records are followed through the layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TracesConfig {
-    /// Where the spans go, by OTLP over HTTP; nothing is followed where there is none.
+    /// Where the spans go, by OTLP over plain HTTP; nothing is followed where there is none.
     pub endpoint: Option<String>,
     /// Which records are followed.
     pub sampling: Sampling,
@@ -25,10 +25,10 @@ pub struct Sampling {
 
 impl TracesConfig {
     pub(super) fn read(settings: &mut Settings) -> Option<Self> {
-        let takes = "the address of an OpenTelemetry collector that takes OTLP over HTTP, as in http://collector:4318";
+        let takes = "the address of an OpenTelemetry collector nearby, which takes OTLP over plain HTTP, as in http://collector:4318";
         let endpoint = settings.optional("OTEL_EXPORTER_OTLP_ENDPOINT", takes, |text| {
-            let is_http = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-            is_http.filter(|rest| !rest.is_empty()).map(|_| text.trim_end_matches('/').to_owned())
+            let rest = text.strip_prefix("http://").filter(|rest| !rest.is_empty());
+            rest.map(|_| text.trim_end_matches('/').to_owned())
         });
         let ratio = settings.or("OTEL_TRACES_SAMPLER_ARG", DEFAULT_RATIO, "a share from 0 to 1", |text| {
             text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))
@@ -88,6 +88,7 @@ mod tests {
     fn a_bad_value_is_named_with_what_is_taken() {
         for (name, value) in [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
             ("OTEL_TRACES_SAMPLER", "sometimes"),
             ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
             ("OTEL_TRACES_SAMPLER_ARG", "NaN"),

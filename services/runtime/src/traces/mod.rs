@@ -60,9 +60,6 @@ impl Traces {
 }
 
 fn provider(endpoint: &str, sampling: Sampling, layer: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
-    // The client of the exporter brings no cryptography of its own; this is the one that PostgreSQL's and Redis' use.
-    // Somebody else may have set it before.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
