@@ -238,9 +238,9 @@ impl<P: Processor> Road<P> {
             };
             self.metrics.count(letter.record.partition, outcome, 1);
         }
-        // But for a replay, a batch is of one partition.
-        for alike in processed.chunk_by(|one, next| one.partition == next.partition) {
-            self.metrics.count(alike[0].partition, Outcome::Processed, alike.len());
+        // A batch is of one partition.
+        if let Some(first) = processed.first() {
+            self.metrics.count(first.partition, Outcome::Processed, processed.len());
         }
     }
 
