@@ -97,7 +97,7 @@ them what follows from both:
 {{- if ne .layer "stg" -}}
 {{- $_ := set $v.tls "redis" dict -}}
 {{- end -}}
-{{- range $of, $name := dict "kafka" "KAFKA_SSL_CA_LOCATION" "postgres" "PG_WAREHOUSE_SSLROOTCERT" "redis" "SSL_CERT_FILE" -}}
+{{- range $of, $name := dict "kafka" "KAFKA_SSL_CA_LOCATION" "postgres" "PG_WAREHOUSE_SSLROOTCERT" "redis" "SSL_CERT_FILE" "otlp" "OTEL_EXPORTER_OTLP_CERTIFICATE" -}}
 {{- $ca := index $v.tls $of -}}
 {{- if or $ca.caSecret $ca.caConfigMap -}}
 {{- $_ := set $settings $name (printf "/etc/ordervault/ca/%s/ca.crt" $of) -}}

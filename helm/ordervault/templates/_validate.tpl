@@ -30,7 +30,7 @@ What the schema cannot see because it lies in two places. Every fault is told, n
 {{- if and $protocol (hasPrefix "SASL" $protocol) (not $elsewhere) (not (has "KAFKA_CONSUMER_USERNAME" $given)) -}}
 {{- $faults = append $faults (printf "%s needs KAFKA_CONSUMER_USERNAME for KAFKA_SECURITY_PROTOCOL %s" $layer $protocol) -}}
 {{- end -}}
-{{- range $of := list "kafka" "postgres" "redis" -}}
+{{- range $of := list "kafka" "postgres" "redis" "otlp" -}}
 {{- $ca := index $v.tls $of -}}
 {{- if and $ca.caSecret $ca.caConfigMap -}}
 {{- $faults = append $faults (printf "%s: tls.%s takes caSecret or caConfigMap, not both" $at $of) -}}

@@ -44,6 +44,8 @@ async fn each_bad_setting_ends_the_program_with_code_64_and_a_line_that_names_it
         ("API_CORS_ORIGINS", "ops.example"),
         ("API_FAILED_LOGINS_PER_MINUTE", "0"),
         ("LOG_FORMAT", "xml"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
         ("ORDERVAULT_CONFIG", "/nowhere.toml"),
     ] {
         let said = refusal(&stage, "dds", &[(name, bad)]).await;

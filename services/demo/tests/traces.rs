@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "tests may")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
+use axum::serve::Listener;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -18,7 +22,13 @@ use ordervault_demo::dictionary::Dictionary;
 use ordervault_demo::orders::{Backlog, Mix, Plan, Produced};
 use ordervault_demo::stage::{LAYERS, Service, Stage, until};
 use prost::Message as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::server::TlsStream;
 
 const PATIENCE: Duration = Duration::from_mins(2);
 const ORDERS: u64 = 20;
@@ -31,9 +41,21 @@ impl Collector {
     async fn start(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let routes = Router::new().route("/v1/traces", post(receive)).with_state(self.clone());
+        let routes = self.routes();
         tokio::spawn(async move { axum::serve(listener, routes).await });
         address
+    }
+
+    async fn start_with_tls(&self) -> String {
+        let listener = Tls::bind().await;
+        let address = format!("https://{}", listener.local_addr().unwrap());
+        let routes = self.routes();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        address
+    }
+
+    fn routes(&self) -> Router {
+        Router::new().route("/v1/traces", post(receive)).with_state(self.clone())
     }
 
     fn spans(&self) -> Vec<(String, Span)> {
@@ -52,11 +74,58 @@ async fn receive(State(collector): State<Collector>, body: Bytes) {
     }
 }
 
+/// Listens with the certificate of the test's servers.
+struct Tls {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Tls {
+    async fn bind() -> Self {
+        let ca = std::env::var("KAFKA_CA").unwrap();
+        let directory = Path::new(&ca).parent().unwrap();
+        let chain = CertificateDer::pem_file_iter(directory.join("server.pem")).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(directory.join("server.key")).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self { listener, acceptor: TlsAcceptor::from(Arc::new(config)) }
+    }
+}
+
+impl Listener for Tls {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, from) = self.listener.accept().await.unwrap();
+            // A client that does not trust the certificate goes away, and the next one is served.
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, from);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
 /// Three services that have worked off the same few orders and come to their end, so that every span is delivered.
 async fn followed(name: &str, settings: &[(&str, &str)], bad: &[&[u8]]) -> Vec<(String, Span)> {
     let collector = Collector::default();
     let endpoint = collector.start().await;
-    let settings: Vec<_> = settings.iter().copied().chain([("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint)]).collect();
+    work_off(name, &endpoint, settings, bad).await;
+    collector.spans()
+}
+
+async fn work_off(name: &str, endpoint: &str, settings: &[(&str, &str)], bad: &[&[u8]]) {
+    let settings: Vec<_> = settings.iter().copied().chain([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).collect();
     let mut stage = Stage::build(name, 2).await.unwrap();
     let dictionary = Dictionary::generate(7, 20, 5);
     dictionary.write(&mut stage.redis).await.unwrap();
@@ -72,7 +141,6 @@ async fn followed(name: &str, settings: &[(&str, &str)], bad: &[&[u8]]) -> Vec<(
         assert!(service.stop(Duration::from_secs(10)).await.unwrap().success());
     }
     stage.tear_down().await.unwrap();
-    collector.spans()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,6 +189,19 @@ fn has_failed(span: &Span) -> bool {
 async fn what_is_not_sampled_is_not_followed_by_any_layer() {
     let spans = followed("traces_none", &[("OTEL_TRACES_SAMPLER", "parentbased_always_off")], &[]).await;
     assert_eq!(spans.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_go_by_tls_to_a_collector_that_the_named_authority_vouches_for_and_to_no_other() {
+    for (of, ca, trusted) in [("own", "KAFKA_CA", true), ("other", "KAFKA_OTHER_CA", false), ("system", "", false)] {
+        let collector = Collector::default();
+        let endpoint = collector.start_with_tls().await;
+        let ca = std::env::var(ca).unwrap_or_default();
+        let settings = [("OTEL_TRACES_SAMPLER", "always_on"), ("OTEL_EXPORTER_OTLP_CERTIFICATE", &*ca)];
+        work_off(&format!("traces_tls_{of}"), &endpoint, &settings, &[]).await;
+        let layers: BTreeSet<String> = collector.spans().into_iter().map(|(layer, _)| layer).collect();
+        assert_eq!(layers.len(), if trusted { LAYERS.len() } else { 0 }, "{of}: {layers:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! Where traces go, and how many.
 
-use super::Settings;
+use super::{Settings, TAKES_CERTIFICATES, certificates};
 
 /// One record in so many is followed where nothing else is said.
 const DEFAULT_RATIO: f64 = 0.01;
@@ -8,8 +8,10 @@ const DEFAULT_RATIO: f64 = 0.01;
 /// How records are followed through the layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TracesConfig {
-    /// Where the spans go, by OTLP over plain HTTP; nothing is followed where there is none.
+    /// Where the spans go, by OTLP over HTTP; nothing is followed where there is none.
     pub endpoint: Option<String>,
+    /// The PEM file of the authorities that may vouch for it; the system's where there is none.
+    pub ca: Option<String>,
     /// Which records are followed.
     pub sampling: Sampling,
 }
@@ -25,11 +27,13 @@ pub struct Sampling {
 
 impl TracesConfig {
     pub(super) fn read(settings: &mut Settings) -> Option<Self> {
-        let takes = "the address of an OpenTelemetry collector nearby, which takes OTLP over plain HTTP, as in http://collector:4318";
+        let takes = "the address of an OpenTelemetry collector that takes OTLP over HTTP, as in http://collector:4318";
         let endpoint = settings.optional("OTEL_EXPORTER_OTLP_ENDPOINT", takes, |text| {
-            let rest = text.strip_prefix("http://").filter(|rest| !rest.is_empty());
-            rest.map(|_| text.trim_end_matches('/').to_owned())
+            let rest = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme))?;
+            rest.starts_with(|first: char| first.is_alphanumeric() || first == '[')
+                .then(|| text.trim_end_matches('/').to_owned())
         });
+        let ca = settings.optional("OTEL_EXPORTER_OTLP_CERTIFICATE", TAKES_CERTIFICATES, certificates);
         let ratio = settings.or("OTEL_TRACES_SAMPLER_ARG", DEFAULT_RATIO, "a share from 0 to 1", |text| {
             text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))
         });
@@ -47,7 +51,8 @@ impl TracesConfig {
                 }
             },
         )?;
-        Some(Self { endpoint: endpoint?, sampling: Sampling { heeds_parent, ratio: fixed.unwrap_or(ratio?) } })
+        let sampling = Sampling { heeds_parent, ratio: fixed.unwrap_or(ratio?) };
+        Some(Self { endpoint: endpoint?, ca: ca?, sampling })
     }
 }
 
@@ -75,6 +80,12 @@ mod tests {
     }
 
     #[test]
+    fn a_collector_may_be_reached_by_tls() {
+        let read = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://[::1]:4318")]).unwrap();
+        assert_eq!((read.endpoint.as_deref(), read.ca), (Some("https://[::1]:4318"), None));
+    }
+
+    #[test]
     fn samplers_are_those_of_opentelemetry() {
         let sampling = |sampler, ratio| {
             read(&[("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", ratio)]).unwrap().sampling
@@ -88,7 +99,10 @@ mod tests {
     fn a_bad_value_is_named_with_what_is_taken() {
         for (name, value) in [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "grpc://collector:4317"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https:///v1"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
             ("OTEL_TRACES_SAMPLER", "sometimes"),
             ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
             ("OTEL_TRACES_SAMPLER_ARG", "NaN"),

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 
+mod collector;
 mod journey;
 
 pub use journey::Journey;
@@ -18,8 +18,7 @@ pub use journey::Journey;
 use crate::config::{KafkaConfig, Sampling, TracesConfig};
 use crate::version;
 
-/// How long a collector may take for one delivery, and the last one at the service's end.
-const DELIVERY: Duration = Duration::from_secs(5);
+/// How long the last delivery at the service's end may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Follows records, where that is asked for.
@@ -37,8 +36,13 @@ impl Traces {
     #[must_use]
     pub fn new(config: &TracesConfig, kafka: &KafkaConfig, layer: &'static str) -> Self {
         let Some(endpoint) = &config.endpoint else { return Self(None) };
-        match provider(endpoint, config.sampling, layer) {
-            Ok(provider) => {
+        match collector::exporter(endpoint, config.ca.as_deref()) {
+            Ok(exporter) => {
+                let provider = SdkTracerProvider::builder()
+                    .with_sampler(sampler(config.sampling))
+                    .with_resource(resource(layer))
+                    .with_batch_exporter(exporter)
+                    .build();
                 let tracer = provider.tracer("ordervault");
                 Self(Some(Following { provider, tracer, group: kafka.group.clone() }))
             }
@@ -57,17 +61,6 @@ impl Traces {
             tracing::debug!(%error, "the last spans were not delivered");
         }
     }
-}
-
-fn provider(endpoint: &str, sampling: Sampling, layer: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_timeout(DELIVERY)
-        .with_endpoint(format!("{endpoint}/v1/traces"))
-        .build()?;
-    let provider = SdkTracerProvider::builder().with_sampler(sampler(sampling)).with_resource(resource(layer));
-    Ok(provider.with_batch_exporter(exporter).build())
 }
 
 fn sampler(Sampling { heeds_parent, ratio }: Sampling) -> Sampler {
