@@ -8,7 +8,7 @@ use ordervault_demo::dictionary::Dictionary;
 use ordervault_demo::kafka::Producer;
 use ordervault_demo::orders::{Backlog, Mix, Plan, Produced};
 use ordervault_demo::recount::NameCheck;
-use ordervault_demo::stage::{LAYERS, Service, Stage, until};
+use ordervault_demo::stage::{LAYERS, Service, Stage};
 use serde_json::Value;
 
 const ORDERS: u64 = 20_000;
@@ -21,19 +21,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Small, so that a kill finds a batch in flight.
 const SMALL_BATCHES: [(&str, &str); 1] = [("BATCH_MAX_RECORDS", "100")];
 
-/// Records that a layer has applied, over all partitions; none while its tables are not there.
-async fn applied(stage: &Stage, layer: &str) -> i64 {
-    sqlx::query_scalar("select coalesce(sum(next_offset), 0)::bigint from ops.applied_offsets where layer = $1")
-        .bind(layer)
-        .fetch_one(&stage.pool)
-        .await
-        .unwrap_or_default()
-}
-
 /// Waits until the layer is at work, and then for a moment that nobody has chosen.
 async fn at_work(stage: &Stage, layer: &str) {
-    let before = applied(stage, layer).await;
-    until(layer, PROGRESS, async || Ok((applied(stage, layer).await > before).then_some(()))).await.unwrap();
+    stage.works(layer, PROGRESS).await.unwrap();
     tokio::time::sleep(Duration::from_millis(fastrand::u64(0..300))).await;
 }
 

@@ -13,15 +13,6 @@ const DRAIN: Duration = Duration::from_mins(10);
 const GRACE: Duration = Duration::from_secs(10);
 const BATCH: i64 = 200;
 
-/// Records that a layer has applied, over all partitions.
-async fn applied(stage: &Stage, layer: &str) -> i64 {
-    sqlx::query_scalar("select coalesce(sum(next_offset), 0)::bigint from ops.applied_offsets where layer = $1")
-        .bind(layer)
-        .fetch_one(&stage.pool)
-        .await
-        .unwrap_or_default()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_asked_to_stop_under_load_ends_well_in_time_and_leaves_at_most_a_batch_to_be_done_again() {
     let mut stage = Stage::build("shutdown", 3).await.unwrap();
@@ -35,12 +26,12 @@ async fn a_service_that_is_asked_to_stop_under_load_ends_well_in_time_and_leaves
     for layer in LAYERS {
         let settings = [("BATCH_MAX_RECORDS", most.as_str())];
         let mut service = stage.start(layer, &settings).unwrap();
-        let under_load = async || Ok((applied(&stage, layer).await > 3 * BATCH).then_some(()));
+        let under_load = async || Ok((stage.applied(layer).await > 3 * BATCH).then_some(()));
         until("the first batches", START, under_load).await.unwrap();
         let status = service.stop(GRACE).await.unwrap();
         assert_eq!(status.code(), Some(0), "{layer}");
 
-        let applied = applied(&stage, layer).await;
+        let applied = stage.applied(layer).await;
         let committed = i64::try_from(records - stage.lag(layer).await.unwrap()).unwrap();
         assert!(applied < i64::try_from(records).unwrap(), "{layer} was done before it was asked to stop");
         let again = applied - committed;

@@ -26,6 +26,21 @@ pub struct Footprint {
 }
 
 impl Stage {
+    /// Records that a layer has applied, over all partitions; none while its tables are not there.
+    pub async fn applied(&self, layer: &str) -> i64 {
+        sqlx::query_scalar("select coalesce(sum(next_offset), 0)::bigint from ops.applied_offsets where layer = $1")
+            .bind(layer)
+            .fetch_one(&self.pool)
+            .await
+            .unwrap_or_default()
+    }
+
+    /// Waits until the layer has applied a record more than now, for at most `patience`.
+    pub async fn works(&self, layer: &str, patience: Duration) -> Result<(), Error> {
+        let before = self.applied(layer).await;
+        until(layer, patience, async || Ok((self.applied(layer).await > before).then_some(()))).await
+    }
+
     /// A layer's footprint as it is now.
     pub async fn footprint(&self, layer: &str) -> Result<Footprint, Error> {
         let standings = self.standings(layer).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -156,6 +156,18 @@ impl Stage {
         let mut environment = self.environment(layer);
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         self.start_with(layer, environment)
+    }
+
+    /// The same of another release, whose programs lie in a directory.
+    pub fn start_from(
+        &self,
+        programs: &Path,
+        layer: &'static str,
+        settings: &[(&str, &str)],
+    ) -> Result<Service, Error> {
+        let mut command = Command::new(programs.join(format!("ordervault-{layer}")));
+        command.env_clear().envs(self.environment(layer)).envs(settings.iter().copied());
+        spawn(layer, command)
     }
 
     /// Starts a replica of a layer that is told this and no more.

@@ -44,11 +44,26 @@ impl Service {
 
     /// Asks the process to stop, as Kubernetes does, and waits for its end.
     pub async fn stop(&mut self, patience: Duration) -> Result<ExitStatus, Error> {
-        if let Some(id) = self.process.id() {
-            std::process::Command::new("kill").args(["-TERM", &id.to_string()]).status()?;
-        }
+        self.signal("TERM")?;
         let stalled = || Error::Stalled(format!("the end of {}", self.layer), patience.as_secs());
         Ok(tokio::time::timeout(patience, self.process.wait()).await.map_err(|_| stalled())??)
+    }
+
+    /// Lets the process stand still, as on a node that is suspended: it keeps what it holds, and says nothing any more.
+    pub fn freeze(&self) -> Result<(), Error> {
+        self.signal("STOP")
+    }
+
+    /// Lets it go on where it stood.
+    pub fn thaw(&self) -> Result<(), Error> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, name: &str) -> Result<(), Error> {
+        if let Some(id) = self.process.id() {
+            std::process::Command::new("kill").args(["-s", name, &id.to_string()]).status()?;
+        }
+        Ok(())
     }
 
     /// Kills the process without a warning.
