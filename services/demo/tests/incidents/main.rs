@@ -47,6 +47,16 @@ impl Scene {
         self.services.iter().find(|service| service.layer == layer).unwrap()
     }
 
+    async fn shows_one_replica_of_cdm(&self) {
+        until("one replica on the dashboard", PATIENCE, async || {
+            let alive = self.watch.panel("pipeline", "How many replicas live?", "cdm").await;
+            let of_cdm = alive.iter().find(|series| series["metric"]["layer"] == "cdm");
+            Ok(of_cdm.is_some_and(|series| series["value"][1] == "1").then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+
     /// Waits until all is well again; then exactly these have fired since the start.
     async fn fired_exactly(self, expected: &[(&str, &str)]) {
         for service in &self.services {
@@ -189,7 +199,7 @@ async fn a_pause_on_purpose_tells_of_nothing_but_its_length() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_hangs_is_told_of_though_its_dependencies_answer() {
+async fn a_batch_that_hangs_is_told_of_though_its_dependencies_answer() {
     if !watch::is_installed() {
         return;
     }
@@ -205,6 +215,21 @@ async fn a_member_that_hangs_is_told_of_though_its_dependencies_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_stands_still_is_told_of_while_the_others_do_its_work() {
+    if !watch::is_installed() {
+        return;
+    }
+    let stage = Stage::build("incident_still", 3).await.unwrap();
+    let scene = Scene::set(stage, 2, &[]).await;
+    let still = scene.services.last().unwrap();
+    still.freeze().unwrap();
+    scene.watch.fires(&[("TargetDown", "cdm")]).await;
+    scene.shows_one_replica_of_cdm().await;
+    still.thaw().unwrap();
+    scene.fired_exactly(&[("TargetDown", "cdm")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_is_lost_is_told_of_while_the_others_go_on() {
     if !watch::is_installed() {
         return;
@@ -214,9 +239,7 @@ async fn a_replica_that_is_lost_is_told_of_while_the_others_go_on() {
     let mut lost = scene.services.pop().unwrap();
     lost.kill().await.unwrap();
     scene.watch.fires(&[("TargetDown", "cdm")]).await;
-    let alive = scene.watch.panel("pipeline", "How many replicas live?", "cdm").await;
-    let of_cdm = alive.iter().find(|series| series["metric"]["layer"] == "cdm").unwrap();
-    assert_eq!(of_cdm["value"][1], "1");
+    scene.shows_one_replica_of_cdm().await;
     // It stays lost, so its alert fires on; nothing else does.
     scene.stream.end().await.unwrap();
     scene.stage.settle(PATIENCE).await.unwrap();
