@@ -10,11 +10,11 @@ exception when duplicate_object or unique_violation then
 end $$;
 grant usage on schema cdm to ordervault_bi;
 grant select on cdm.v_user_product_counters, cdm.v_user_category_counters, cdm.v_restaurant_category_counters,
-    cdm.v_product_counters, cdm.v_category_counters to ordervault_bi;
+    cdm.v_product_counters, cdm.v_category_counters, cdm.v_order_counters to ordervault_bi;
 -- What a role does not own it cannot grant, and is only warned of that.
 do $$ begin
     if not has_schema_privilege('ordervault_bi', 'cdm', 'usage')
-       or not has_table_privilege('ordervault_bi', 'cdm.v_category_counters', 'select') then
+       or not has_table_privilege('ordervault_bi', 'cdm.v_order_counters', 'select') then
         raise insufficient_privilege using message = 'the views of cdm belong to another role';
     end if;
 end $$;

@@ -25,22 +25,32 @@ const PRODUCT: &str = "SELECT concat('product_id=', product_id), concat('order_c
 const CATEGORY: &str = "SELECT concat('category_id=', category_id), \
     concat('order_cnt=', order_cnt, ' category_name=', category_name), '' FROM cdm.v_category_counters";
 
+const ORDER: &str = "SELECT concat('restaurant_id=', restaurant_id, ' status=', status, ' counted=', counted), \
+    concat('order_cnt=', order_cnt), concat(' restaurant_name=', restaurant_name) FROM cdm.v_order_counters";
+
 /// Counters under way: by key the number of orders, and the end of the row's text in every form that is right.
 type Counters = BTreeMap<String, (u64, Vec<String>)>;
 
-/// The three marts, and the first two summed over all users. Only the newest version of an order counts, once for each distinct dish and once for each distinct
-/// category, and not at all while it is cancelled.
+/// The three marts, the first two summed over all users, and the orders themselves. Only the newest version of an order counts, once for each distinct dish and once
+/// for each distinct category, and not at all while it is cancelled.
 pub(super) fn tables(facts: &Facts<'_>, names: &NameCheck) -> Vec<Table> {
     let (mut user_product, mut user_category, mut restaurant_category) =
         (Counters::new(), Counters::new(), Counters::new());
     let (mut products, mut all_categories) = (Counters::new(), Counters::new());
+    let mut orders = Counters::new();
     for fact in facts.newest() {
         let version = fact.version();
-        if version.status == "CANCELLED" {
+        let restaurant = key(&[&version.restaurant]);
+        let counted = version.status != "CANCELLED";
+        let of_status =
+            format!("restaurant_id={restaurant} status={} counted={}", version.status, &counted.to_string()[..1]);
+        count(&mut orders, of_status, || {
+            names.texts(&version.restaurant, &fact.resolved.restaurant.name, |name| format!(" restaurant_name={name}"))
+        });
+        if !counted {
             continue;
         }
         let user = key(&[&version.user]);
-        let restaurant = key(&[&version.restaurant]);
         for dish in &fact.resolved.dishes {
             let product = key(&[&dish.id]);
             let texts = || names.texts(&dish.id, &dish.name, |name| format!(" product_name={name}"));
@@ -74,6 +84,7 @@ pub(super) fn tables(facts: &Facts<'_>, names: &NameCheck) -> Vec<Table> {
         table("restaurant_category_counters", RESTAURANT_CATEGORY, restaurant_category),
         table("v_product_counters", PRODUCT, products),
         table("v_category_counters", CATEGORY, all_categories),
+        table("v_order_counters", ORDER, orders),
     ]
 }
 

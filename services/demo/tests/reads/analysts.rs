@@ -27,7 +27,10 @@ async fn the_analysts_role_reads_what_the_api_shows_and_nothing_else() {
              select md5('r' || n / 10)::uuid, 'restaurant', md5('c' || n % 10)::uuid, 'category ' || n % 10, n % 4 \
              from generate_series(0, 99) n; \
              insert into ops.applied_offsets (layer, topic, partition, next_offset, record_time) \
-             values ('cdm', 'any', 0, 5, '2026-03-01T10:00:00Z')",
+             values ('cdm', 'any', 0, 5, '2026-03-01T10:00:00Z'); \
+             insert into cdm.order_ledger (order_id, version, status, user_id, restaurant_id, product_ids, category_ids) \
+             select md5('o' || n)::uuid, now(), (array['OPEN', 'CLOSED', 'CANCELLED'])[n], md5('u')::uuid, md5('r')::uuid, '{}', '{}' \
+             from generate_series(1, 3) n",
         )
         .await;
     let options = (*scene.stage.pool.connect_options()).clone();
@@ -50,6 +53,13 @@ async fn the_analysts_role_reads_what_the_api_shows_and_nothing_else() {
         assert_eq!(counts.sum::<i64>(), sum, "{view}");
         assert!(rows > 0 && as_of.starts_with("2026-03-01 "), "{view}: {rows} rows as of {as_of}");
     }
+    let orders: (i64, i64) = sqlx::query_as(
+        "select sum(order_cnt)::bigint, sum(order_cnt) filter (where counted)::bigint from cdm.v_order_counters",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(orders, (3, 2), "of three orders one is cancelled");
     for refused in
         ["select from cdm.order_ledger", "select from ops.dead_letters", "delete from cdm.user_category_counters"]
     {
