@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use tokio::task::JoinHandle;
 
 use super::Consumer;
@@ -68,7 +68,11 @@ impl<P: Processor> Consumer<P> {
         let Some(Answer { frontiers, asked, result }) = answer else { return };
         self.road.metrics.took(Stage::Commit, asked);
         if let Err(error) = result {
-            tracing::warn!(%error, "offsets not committed");
+            if group_has_changed(&error) {
+                tracing::info!(%error, "offsets not committed yet: the group is being shared out anew");
+            } else {
+                tracing::warn!(%error, "offsets not committed");
+            }
             return;
         }
         for (id, frontier) in frontiers {
@@ -82,4 +86,11 @@ impl<P: Processor> Consumer<P> {
         let frontier = |(id, held): (&i32, &Partition)| held.to_commit().map(|frontier| (*id, Some(frontier)));
         self.partitions.iter().filter_map(frontier).collect()
     }
+}
+
+/// Whether a commit was refused for no other reason than that members have come or gone: ordinary wherever a release is rolled
+/// out. What is not committed is so later, by whoever has the partition then.
+fn group_has_changed(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{IllegalGeneration, RebalanceInProgress};
+    matches!(error.rdkafka_error_code(), Some(IllegalGeneration | RebalanceInProgress))
 }
