@@ -63,7 +63,7 @@ def board_rows():
         stat(
             "How many orders are counted?",
             "short",
-            "Orders in the counters: all that are known but for the cancelled ones.",
+            "All orders but the cancelled ones; those without a dish are among them.",
             [sql("select coalesce(sum(order_cnt), 0)::bigint as orders from cdm.v_order_counters where counted")],
             width=4,
             thresholds=[(None, PLAIN)],
