@@ -81,9 +81,9 @@ def board_rows():
             runbook="audit",
         ),
         stat(
-            "How many dishes did the counted orders hold?",
+            "How many dishes were sold?",
             "short",
-            "The sum of the dishes' counters. " + ONCE,
+            "The sum of the dishes' counters, of all counted orders. " + ONCE,
             [sql("select sum(order_cnt)::bigint as dishes from cdm.v_product_counters")],
             width=4,
             thresholds=[(None, PLAIN)],
