@@ -133,7 +133,7 @@ async fn cancel(service: &Service, operation: &Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_letters_are_replayed_at_their_rate_none_is_lost_and_none_counts_twice() {
-    let (mut stage, first, backlog) = scene("replays", LETTERS, LATER).await;
+    let (stage, first, backlog) = scene("replays", LETTERS, LATER).await;
     let (refused, later) = backlog.split_at(LETTERS);
 
     // As fast as this machine can, for comparison; then as fast as it may, up to a cap.

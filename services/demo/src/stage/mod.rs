@@ -1,28 +1,26 @@
 //! A stage for the services: a database and topics of its own, and the services as processes on them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redis::aio::MultiplexedConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
-use tokio::process::Command;
 
 mod ports;
+mod programs;
 mod service;
 mod operator;
 mod offsets;
 mod commits;
 mod footprint;
 mod stream;
+mod faults;
 
 pub use commits::Commit;
 pub use footprint::Footprint;
 pub use offsets::{Standing, standings};
+pub use programs::this_release;
 pub use service::Service;
 pub use stream::Stream;
 
@@ -109,12 +107,12 @@ impl Stage {
     }
 
     /// Counts anew from the source topic and the dictionary, and compares the tables of every layer.
-    pub async fn recount(&mut self, names: &NameCheck) -> Result<Vec<Report>, Error> {
+    pub async fn recount(&self, names: &NameCheck) -> Result<Vec<Report>, Error> {
         self.compared(&self.counted(names).await?).await
     }
 
     /// The same, and compares what CDM serves over REST as well.
-    pub async fn recount_with_reads(&mut self, names: &NameCheck, cdm: &Service) -> Result<Vec<Report>, Error> {
+    pub async fn recount_with_reads(&self, names: &NameCheck, cdm: &Service) -> Result<Vec<Report>, Error> {
         let recount = self.counted(names).await?;
         let mut reports = self.compared(&recount).await?;
         reports.push(recount.compare_reads(&cdm.url).await?);
@@ -149,46 +147,6 @@ impl Stage {
             set("KAFKA_DESTINATION_TOPIC", self.source_topic(next));
         }
         environment
-    }
-
-    /// Starts a replica of a layer, with settings on top of the stage's own. It is killed when it is dropped.
-    pub fn start(&self, layer: &'static str, settings: &[(&str, &str)]) -> Result<Service, Error> {
-        let mut environment = self.environment(layer);
-        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        self.start_with(layer, environment)
-    }
-
-    /// The same of another release, whose programs lie in a directory.
-    pub fn start_from(
-        &self,
-        programs: &Path,
-        layer: &'static str,
-        settings: &[(&str, &str)],
-    ) -> Result<Service, Error> {
-        let mut command = Command::new(programs.join(format!("ordervault-{layer}")));
-        command.env_clear().envs(self.environment(layer)).envs(settings.iter().copied());
-        spawn(layer, command)
-    }
-
-    /// Starts a replica of a layer that is told this and no more.
-    pub fn start_with(&self, layer: &'static str, environment: BTreeMap<String, String>) -> Result<Service, Error> {
-        let mut command = Command::new(program(layer)?);
-        command.env_clear().envs(environment);
-        spawn(layer, command)
-    }
-
-    /// As [`Stage::start`] does, with all that the process says in a file instead of the terminal.
-    pub fn start_into(&self, log: File, layer: &'static str, settings: &[(&str, &str)]) -> Result<Service, Error> {
-        let mut command = self.command(layer, settings)?;
-        command.stdout(log.try_clone()?).stderr(log);
-        spawn(layer, command)
-    }
-
-    /// A layer's program as [`Stage::start`] would start it, for what is not a running service.
-    pub fn command(&self, layer: &str, settings: &[(&str, &str)]) -> Result<Command, Error> {
-        let mut command = Command::new(program(layer)?);
-        command.envs(self.environment(layer)).envs(settings.iter().copied());
-        Ok(command)
     }
 
     /// Whether everything that was produced has come to its end in every layer: no lag, and nothing waits.
@@ -242,23 +200,4 @@ pub async fn until<T>(
         }
         tokio::time::sleep(POLL_EVERY).await;
     }
-}
-
-/// Starts a layer's program on a port of its own.
-fn spawn(layer: &'static str, mut command: Command) -> Result<Service, Error> {
-    let port = ports::free()?;
-    command.env("HTTP_ADDR", format!("127.0.0.1:{port}")).stdin(Stdio::null()).kill_on_drop(true);
-    Ok(Service::new(layer, port, command.spawn()?))
-}
-
-/// A layer's program: built together with this one, it lies beside it, or a directory above a test's.
-fn program(layer: &str) -> io::Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let name = format!("ordervault-{layer}");
-    own.ancestors()
-        .skip(1)
-        .take(2)
-        .map(|directory| directory.join(&name))
-        .find(|program| program.is_file())
-        .ok_or_else(|| io::Error::other(format!("{name} is not built: cargo build --workspace makes it")))
 }
