@@ -6,6 +6,7 @@ use crate::record::Record;
 
 /// Notes that everything up to and with `last` is applied, and the time at which the newest of it entered the first topic.
 /// Replays do not take it back: what was applied stays so. Whoever empties a layer's tables removes its rows here as well.
+/// Nothing has entered a topic after now, whatever a producer's clock says; else its time would stand here for good.
 pub async fn advance(
     tx: &mut PgConnection,
     layer: &str,
@@ -14,7 +15,7 @@ pub async fn advance(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into ops.applied_offsets as a (layer, topic, partition, next_offset, record_time) \
-         values ($1, $2, $3, $4, $5) \
+         values ($1, $2, $3, $4, least($5, now())) \
          on conflict (layer, topic, partition) do update \
          set next_offset = greatest(a.next_offset, excluded.next_offset), \
              record_time = greatest(a.record_time, excluded.record_time), applied_at = now()",

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use sqlx::postgres::PgDatabaseError;
 
 /// What the service leans on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,7 +113,7 @@ pub fn of_sql(error: &sqlx::Error) -> Fault {
     use sqlx::Error as E;
     let outage = |class: &str| Fault::Outage(Outage::new(Dependency::Postgres, class, error));
     match error {
-        E::Database(refusal) => of_sqlstate(refusal.as_ref()),
+        E::Database(refusal) => of_refusal(refusal.as_ref()),
         // A value that cannot be put on the wire is the record's.
         E::Encode(_) | E::InvalidArgument(_) => Fault::Record(refused("encode", &error.to_string())),
         E::Io(_) | E::Tls(_) | E::Protocol(_) | E::WorkerCrashed | E::BeginFailed => outage("connection"),
@@ -158,20 +159,38 @@ fn is_lasting_state(state: &str) -> bool {
     (state.starts_with("22") || state.starts_with("42")) && state != "42501"
 }
 
-fn of_sqlstate(refusal: &dyn sqlx::error::DatabaseError) -> Fault {
+/// Where PostgreSQL finds a value too large for an index's row or a table's, by the names of its own functions: the
+/// SQLSTATE alone is also that of a server that has no transaction numbers left.
+const TOO_LARGE: [&str; 4] =
+    ["_bt_check_third_page", "index_form_tuple", "index_form_tuple_context", "RelationGetBufferForTuple"];
+/// How the detail of a clash begins, in every language, when the number that a sequence gave is there already.
+const OWN_NUMBER: &str = "(id)=(";
+
+fn of_refusal(refusal: &dyn sqlx::error::DatabaseError) -> Fault {
     let state = refusal.code().unwrap_or_default();
-    match (state.get(..2).unwrap_or_default(), state.as_ref()) {
-        // A sequence at its end is no fault of the record that comes next.
-        (_, "2200H") => Fault::Outage(Outage::new(Dependency::Postgres, "sqlstate_22", refusal.message())),
-        // Data exceptions and integrity violations: the value itself is refused, and will be again.
-        ("22" | "23", _)
-        // A value too large for an index row, a document nested too deeply: limits that only the record can reach.
-        | (_, "54000" | "54001") => Fault::Record(refused(&state, refusal.message())),
-        (class, _) => Fault::Outage(Outage::new(
-            Dependency::Postgres,
-            format!("sqlstate_{class}"),
-            format_args!("{} (SQLSTATE {state})", refusal.message()),
-        )),
+    let postgres = refusal.try_downcast_ref::<PgDatabaseError>();
+    let routine = postgres.and_then(PgDatabaseError::routine).unwrap_or_default();
+    let detail = postgres.and_then(PgDatabaseError::detail).unwrap_or_default();
+    if is_the_records(&state, routine, detail) {
+        return Fault::Record(refused(&state, refusal.message()));
+    }
+    Fault::Outage(Outage::new(
+        Dependency::Postgres,
+        format!("sqlstate_{}", state.get(..2).unwrap_or_default()),
+        format_args!("{} (SQLSTATE {state})", refusal.message()),
+    ))
+}
+
+fn is_the_records(state: &str, routine: &str, detail: &str) -> bool {
+    match (state.get(..2).unwrap_or_default(), state) {
+        // A sequence at its end, or behind the numbers that are there, is no fault of the record that comes next.
+        (_, "2200H") => false,
+        (_, "23505") => !detail.find('(').is_some_and(|key| detail[key..].starts_with(OWN_NUMBER)),
+        // Data exceptions and integrity violations: the value itself is refused, and will be again. So is a document
+        // that is nested too deeply.
+        ("22" | "23", _) | (_, "54001") => true,
+        (_, "54000") => TOO_LARGE.contains(&routine),
+        _ => false,
     }
 }
 
@@ -222,6 +241,29 @@ mod tests {
         assert!(!is_lasting(&sqlx::Error::PoolTimedOut));
         let lasting = ["22P02", "22008", "42703", "42501", "57014", "40001", "53300"].map(is_lasting_state);
         assert_eq!(lasting, [true, true, true, false, false, false, false]);
+    }
+
+    #[test]
+    fn only_what_is_proven_to_be_the_records_is_refused_with_it() {
+        let own = "Key (id)=(7) already exists.";
+        let others = "Key (h_user_pk, note)=(7, (id)=(7)) already exists.";
+        for (state, routine, detail, is_the_records) in [
+            ("22P02", "", "", true),
+            ("23514", "ExecConstraints", "", true),
+            ("2200H", "nextval_internal", "", false),
+            ("23505", "_bt_check_unique", others, true),
+            ("23505", "_bt_check_unique", own, false),
+            ("23505", "_bt_check_unique", "Schlüssel »(id)=(7)« existiert bereits.", false),
+            ("54001", "check_stack_depth", "", true),
+            ("54000", "_bt_check_third_page", "", true),
+            ("54000", "index_form_tuple_context", "", true),
+            ("54000", "GetNewTransactionId", "", false),
+            ("54000", "GetNewMultiXactId", "", false),
+            ("57P03", "ProcessStartupPacket", "", false),
+            ("", "", "", false),
+        ] {
+            assert_eq!(self::is_the_records(state, routine, detail), is_the_records, "{state} {routine} {detail}");
+        }
     }
 
     #[test]

@@ -60,10 +60,7 @@ impl Record {
     /// The time at which the *source* record entered Kafka: the header of the layer before, else this record's own time.
     #[must_use]
     pub fn source_time(&self) -> DateTime<Utc> {
-        self.header(SOURCE_TIME_HEADER)
-            .and_then(|text| text.parse().ok())
-            .and_then(DateTime::from_timestamp_millis)
-            .unwrap_or(self.time)
+        self.header(SOURCE_TIME_HEADER).and_then(|text| text.parse().ok()).and_then(since_1970).unwrap_or(self.time)
     }
 
     /// The value of a header where it is text.
@@ -83,11 +80,14 @@ impl Record {
     }
 }
 
-/// When a message entered Kafka. A time before 1970 is none: no producer means it, and PostgreSQL does not hold all of
-/// them.
+/// When a message entered Kafka.
 pub(crate) fn entered(message: &BorrowedMessage<'_>) -> Option<DateTime<Utc>> {
-    let millis = message.timestamp().to_millis().filter(|millis| *millis >= 0);
-    millis.and_then(DateTime::from_timestamp_millis)
+    message.timestamp().to_millis().and_then(since_1970)
+}
+
+/// A time before 1970 is none: no producer means it, and PostgreSQL does not hold all of them.
+fn since_1970(millis: i64) -> Option<DateTime<Utc>> {
+    if millis < 0 { None } else { DateTime::from_timestamp_millis(millis) }
 }
 
 fn headers_of(message: &BorrowedMessage<'_>) -> Vec<Header> {

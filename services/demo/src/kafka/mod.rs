@@ -19,7 +19,9 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    fn client(&self) -> ClientConfig {
+    /// What every client of it is told; a group, acknowledgements and the like come on top.
+    #[must_use]
+    pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", "ordervault-demo");
         config

@@ -33,7 +33,12 @@ impl<P: Processor> Consumer<P> {
                 | C::SSL
                 | C::TopicAuthorizationFailed
                 | C::GroupAuthorizationFailed
-                | C::ClusterAuthorizationFailed,
+                | C::ClusterAuthorizationFailed
+                // The group takes us in by no means: its members share it out in another way, say.
+                | C::InconsistentGroupProtocol
+                | C::InvalidGroupId
+                | C::InvalidSessionTimeout
+                | C::GroupMaxSizeReached,
             ) => {
                 self.trouble = Some(Instant::now());
                 self.road.health.fails(Dependency::Kafka.name(), WATCHER, reason);
@@ -132,7 +137,10 @@ impl<P: Processor> Consumer<P> {
                     drop(tokio::task::spawn_blocking(move || drop(old)));
                 });
             }
-            Err(error) => tracing::error!(%error, "the consumer could not be made anew"),
+            Err(error) => {
+                tracing::error!(%error, "the consumer could not be made anew; it is tried again");
+                self.rejoin_for = Some(reason);
+            }
         }
     }
 }
