@@ -1,5 +1,5 @@
-//! STG: raw orders, enriched onward. Reads `order-service_orders`, keeps every event as it came, adds names and
-//! categories from the dictionary, sends `stg-service-orders`.
+//! STG: raw orders, enriched onward. Reads `order-service_orders`, keeps the newest version of every order as it came,
+//! adds names and categories from the dictionary, sends `stg-service-orders`.
 
 use std::io;
 use std::sync::Arc;
