@@ -31,7 +31,7 @@ pub enum Envelope<'a, Message> {
 pub struct Malformed {
     /// From a bounded set: `invalid_json`, `invalid_utf8`, or a kind with the field it concerns, as in
     /// `missing:payload.user.id`, `duplicate:object_id`, `wrong_type:payload.cost`, `unreadable_time:payload.date`, `out_of_range:object_id`,
-    /// `nul_character:payload.final_status`. The places in a list are left out of the name.
+    /// `nul_character:payload.final_status`, `lone_surrogate:payload.user.id`. The places in a list are left out of the name.
     pub code: String,
     /// For a person: where exactly, what was held, what is expected.
     pub message: String,
@@ -44,12 +44,15 @@ impl fmt::Display for Malformed {
 }
 
 /// The words by which a reader's complaint begins, and the kind of fault that they tell of.
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 8] = [
     ("missing field", "missing"),
     ("duplicate field", "duplicate"),
     (UNREADABLE, "unreadable_time"),
     (NUL, "nul_character"),
     ("invalid value", "out_of_range"),
+    ("number out of range", "out_of_range"),
+    ("lone leading surrogate", "lone_surrogate"),
+    ("unexpected end of hex escape", "lone_surrogate"),
 ];
 
 #[derive(Deserialize)]
@@ -107,11 +110,13 @@ fn with_path<Message: DeserializeOwned>(text: &str) -> Malformed {
         return Malformed { code: "invalid_json".to_owned(), message: "more follows the JSON object".to_owned() };
     };
     let (place, error) = (error.path().to_string(), error.into_inner());
-    if !error.is_data() {
-        return Malformed { code: "invalid_json".to_owned(), message: error.to_string() };
-    }
     let said = error.to_string();
-    let kind = KINDS.iter().find(|(words, _)| said.starts_with(words)).map_or("wrong_type", |(_, kind)| kind);
+    // JSON it is, as its outline has shown, with numbers and texts that JSON allows and no type can hold.
+    let kind = match KINDS.iter().find(|(words, _)| said.starts_with(words)) {
+        Some((_, kind)) => kind,
+        None if error.is_data() => "wrong_type",
+        None => return Malformed { code: "invalid_json".to_owned(), message: said },
+    };
     let place = if ["missing", "duplicate"].contains(&kind) { field_named(&said, &place) } else { place };
     Malformed { code: format!("{kind}:{}", without_indices(&place)), message: format!("{place}: {said}") }
 }

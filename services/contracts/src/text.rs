@@ -1,7 +1,8 @@
 //! Text that PostgreSQL can hold.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny};
+use serde::de::{Deserializer, Error};
+use serde_json::value::RawValue;
 
 /// The words by which [`crate::decode`] knows this fault again.
 pub(crate) const NUL: &str = "the character U+0000, which PostgreSQL cannot hold";
@@ -20,16 +21,9 @@ pub fn deserialize_optional<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     }
 }
 
-/// Reads a string of an optional field that nothing depends on: whatever else stands there is as good as nothing.
+/// Reads a string of an optional field that nothing depends on: whatever else stands there is as good as nothing, also
+/// what JSON allows and no type can hold.
 pub fn deserialize_if_readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Held {
-        Text(String),
-        Other(IgnoredAny),
-    }
-    Ok(match Held::deserialize(deserializer)? {
-        Held::Text(text) if !text.contains('\0') => Some(text),
-        Held::Text(_) | Held::Other(_) => None,
-    })
+    let held = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(held.get()).ok().filter(|text: &String| !text.contains('\0')))
 }

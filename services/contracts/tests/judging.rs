@@ -72,6 +72,40 @@ fn each_fault_names_its_field() {
 }
 
 #[test]
+fn a_value_that_json_allows_and_no_type_can_hold_is_named() {
+    let order = String::from_utf8(with("/payload/new", &json!(1))).unwrap();
+    for (pointer, held, code) in [
+        ("/object_id", "1e400".to_owned(), "out_of_range:object_id"),
+        ("/object_id", "7".repeat(400), "out_of_range:object_id"),
+        ("/payload/final_status", r#""\ud800""#.to_owned(), "lone_surrogate:payload.final_status"),
+        ("/payload/final_status", r#""\ud800x""#.to_owned(), "lone_surrogate:payload.final_status"),
+        ("/payload/user/id", r#""\udc00\ud800""#.to_owned(), "lone_surrogate:payload.user.id"),
+        ("/payload/date", r#""\ud83d\ud83d""#.to_owned(), "lone_surrogate:payload.date"),
+        ("/payload/final_status", "1e400".to_owned(), "out_of_range:payload.final_status"),
+        ("/payload/order_items", format!("{}{}", "[".repeat(300), "]".repeat(300)), "wrong_type:payload.order_items[]"),
+    ] {
+        let marked = String::from_utf8(with(pointer, &json!("MARK"))).unwrap();
+        assert_ne!(marked, order);
+        assert_eq!(code_of(marked.replace(r#""MARK""#, &held).as_bytes()), code, "{pointer} {held}");
+    }
+}
+
+#[test]
+fn a_users_name_that_cannot_be_read_costs_no_order() {
+    let report: Value = serde_json::from_str(DDS).unwrap();
+    let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+    for held in ["1e400", r#""\ud800""#, r#""\u0000""#, "null", "{}", &deep] {
+        let mut report = report.clone();
+        report["payload"]["user"]["username"] = json!("MARK");
+        report["payload"]["user"]["update_ts"] = json!("MARK");
+        let text = report.to_string().replace(r#""MARK""#, held);
+        let read = read::<OrderReport>(text.as_bytes(), "order_report");
+        let Ok(Envelope::Message { message, .. }) = read else { panic!("{held}: {read:?}") };
+        assert!(message.payload.user.username.is_none() && message.payload.user.update_ts.is_none(), "{held}");
+    }
+}
+
+#[test]
 fn a_field_that_stands_twice_is_named() {
     let order = String::from_utf8(with("/payload/new", &json!(1))).unwrap();
     for (once, twice, code) in [

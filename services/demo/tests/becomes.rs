@@ -348,7 +348,7 @@ async fn a_waiting_record_goes_on_by_itself_once_the_dictionary_has_what_it_need
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_postgresql_refuses_costs_only_itself_among_a_thousand_good_ones() {
     let stage = Stage::build("bisect", 1).await.unwrap();
-    assert!(stage.command("dds", &[]).unwrap().arg("migrate").status().await.unwrap().success());
+    stage.migrate("dds").await.unwrap();
     // Nothing that the service checks beforehand: only the database knows that it will not take these.
     stage
         .pool
@@ -398,7 +398,7 @@ async fn a_record_that_postgresql_refuses_costs_only_itself_among_a_thousand_goo
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_grant_is_waited_out_and_loses_nothing() {
     let stage = Stage::build("grant", 1).await.unwrap();
-    assert!(stage.command("dds", &[]).unwrap().arg("migrate").status().await.unwrap().success());
+    stage.migrate("dds").await.unwrap();
     // The servers' role owns the tables; a trigger stands in for a right that somebody has taken away.
     let refuse = "create function deny() returns trigger language plpgsql as \
          $$ begin raise insufficient_privilege using message = 'permission denied for table h_order'; end $$; \

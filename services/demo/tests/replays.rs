@@ -106,7 +106,7 @@ async fn scene(name: &str, letters: usize, rest: usize) -> (Stage, Service, Vec<
     dictionary.write(&mut stage.redis).await.unwrap();
     let plan = Plan { seed, first_order_id: 1, orders: 8_000, partitions: 3, mix: Mix::adversarial() };
     let backlog: Vec<Produced> = Backlog::new(&dictionary, plan).take(letters + rest).collect();
-    assert!(stage.command(LAYER, &[]).unwrap().arg("migrate").status().await.unwrap().success());
+    stage.migrate(LAYER).await.unwrap();
     let refuse = "alter table stg.order_events add constraint refused check (object_id < 0)";
     stage.pool.execute(refuse).await.unwrap();
     stage.produce(LAYER, backlog[..letters].to_vec()).await.unwrap();

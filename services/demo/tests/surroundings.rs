@@ -90,7 +90,7 @@ async fn a_time_that_no_clock_shows_neither_blocks_its_record_nor_stays_as_the_a
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sequence_that_is_behind_the_rows_is_waited_out_and_no_order_is_thrown_away() {
     let stage = Stage::build("sequence", 1).await.unwrap();
-    assert!(stage.command("stg", &[]).unwrap().arg("migrate").status().await.unwrap().success());
+    stage.migrate("stg").await.unwrap();
     // As after a copy that brought the rows and not what their sequence had come to.
     let copied = "insert into stg.order_events (id, object_id, object_type, sent_dttm, payload) \
                   select n, 1000 + n, 'order', now(), '{}' from generate_series(1, 100) n";

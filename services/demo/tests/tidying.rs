@@ -9,7 +9,7 @@ const PATIENCE: Duration = Duration::from_mins(3);
 #[tokio::test(flavor = "multi_thread")]
 async fn operations_past_their_time_are_removed_in_portions_and_no_others() {
     let stage = Stage::build("tidying", 1).await.unwrap();
-    assert!(stage.command("cdm", &[]).unwrap().arg("migrate").status().await.unwrap().success());
+    stage.migrate("cdm").await.unwrap();
     let old = "insert into ops.operations (id, layer, kind, state, actor, request, finished_at) \
          select gen_random_uuid(), layer, 'pause', 'done', 'a test', '{}', now() - days * interval '1 day' \
          from generate_series(1, 2500), (values ('cdm', 91), ('cdm', 89), ('dds', 91)) age(layer, days); \

@@ -16,7 +16,7 @@ use crate::reads::Reads;
 
 /// The server ends what nobody waits for any more: a session whose client is gone must not hold its locks. What is read
 /// after a lock is taken must be what is committed by then, whatever the role's own default is.
-const SESSION_BOUNDS: &str = "set statement_timeout = '60s'; set idle_in_transaction_session_timeout = '60s'; \
+const SESSION_BOUNDS: &str = "set statement_timeout = '50s'; set idle_in_transaction_session_timeout = '60s'; \
      set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; \
      set client_min_messages = warning; set default_transaction_isolation = 'read committed'";
 
@@ -44,8 +44,10 @@ const READ_BOUNDS: &str = "set statement_timeout = '20s'; set default_transactio
 /// has no answer by then has a connection that leads nowhere.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(12);
 
-/// An attempt that takes longer than this hangs on a connection that leads nowhere.
-const ATTEMPT: Duration = Duration::from_mins(1);
+/// An attempt that takes longer than this hangs on a connection that leads nowhere, or is too much work for one.
+pub const ATTEMPT: Duration = Duration::from_mins(1);
+/// So much sooner the server ends a statement than the attempt is given up, so that it says why.
+const SERVER_FIRST: Duration = Duration::from_secs(10);
 
 /// A pool is given up at most so often: the next server needs a moment, too.
 const RECONNECT_EVERY: Duration = Duration::from_secs(5);
@@ -121,14 +123,32 @@ impl Database {
     }
 
     /// Does the work, or gives it up where it hangs: a server may die without its connections being closed.
-    pub async fn attempt<T, E>(&self, work: impl Future<Output = Result<T, E>> + Send) -> Result<T, Fault>
+    pub fn attempt<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send,
+    ) -> impl Future<Output = Result<T, Fault>>
     where
         StoreError: From<E>,
     {
-        let fault = match tokio::time::timeout(ATTEMPT, work).await {
+        self.attempt_within(ATTEMPT, work)
+    }
+
+    /// The same with another patience than [`ATTEMPT`], which its transaction has to be [`granted`] as well.
+    pub async fn attempt_within<T, E>(
+        &self,
+        patience: Duration,
+        work: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, Fault>
+    where
+        StoreError: From<E>,
+    {
+        let fault = match tokio::time::timeout(patience, work).await {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(error)) => Fault::from(StoreError::from(error)),
-            Err(_) => Fault::Outage(Outage::new(Dependency::Postgres, "timeout", "no answer within a minute")),
+            Err(_) => {
+                let said = format_args!("no answer within {} s", patience.as_secs());
+                Fault::Outage(Outage::new(Dependency::Postgres, "timeout", said))
+            }
         };
         // A server that became read-only, or that is going down, is left for the one that takes its place.
         if matches!(&fault, Fault::Outage(outage) if ["sqlstate_25", "sqlstate_57", "timeout"].contains(&outage.class.as_str()))
@@ -145,6 +165,15 @@ impl Database {
         self.requests.renew();
         self.analysts.renew();
     }
+}
+
+/// Lets the statements of a transaction take as long as the attempt that they are made in may.
+pub async fn granted(tx: &mut PgConnection, patience: Duration) -> Result<(), sqlx::Error> {
+    sqlx::query("select set_config('statement_timeout', $1, true)")
+        .bind(patience.saturating_sub(SERVER_FIRST).as_millis().to_string())
+        .execute(tx)
+        .await
+        .map(|_| ())
 }
 
 /// The warehouse as handlers of requests ask it: over few connections, each question within bounds.

@@ -47,7 +47,7 @@ impl fmt::Display for Dependency {
 pub struct Outage {
     /// What is at fault.
     pub dependency: Dependency,
-    /// A short name from a bounded set, for the metrics: `connection`, `sqlstate_40`, `timeout`, …
+    /// A short name from a bounded set, for the metrics: `connection`, `sqlstate_40`, `timeout`, `query_canceled`, …
     pub class: String,
     /// What the dependency said.
     pub detail: String,
@@ -64,7 +64,16 @@ impl Outage {
     pub fn is_contention(&self) -> bool {
         ["raced", "sqlstate_40"].contains(&self.class.as_str())
     }
+
+    /// Whether the work was given up for the time that it took: less of it may be done in that time.
+    #[must_use]
+    pub fn took_too_long(&self) -> bool {
+        ["timeout", QUERY_CANCELED].contains(&self.class.as_str())
+    }
 }
+
+/// The class of a statement that the server has ended, by the name of its SQLSTATE 57014.
+const QUERY_CANCELED: &str = "query_canceled";
 
 /// A proven fault of the record: it becomes a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -174,11 +183,11 @@ fn of_refusal(refusal: &dyn sqlx::error::DatabaseError) -> Fault {
     if is_the_records(&state, routine, detail) {
         return Fault::Record(refused(&state, refusal.message()));
     }
-    Fault::Outage(Outage::new(
-        Dependency::Postgres,
-        format!("sqlstate_{}", state.get(..2).unwrap_or_default()),
-        format_args!("{} (SQLSTATE {state})", refusal.message()),
-    ))
+    let class = match state.as_ref() {
+        "57014" => QUERY_CANCELED.to_owned(),
+        _ => format!("sqlstate_{}", state.get(..2).unwrap_or_default()),
+    };
+    Fault::Outage(Outage::new(Dependency::Postgres, class, format_args!("{} (SQLSTATE {state})", refusal.message())))
 }
 
 fn is_the_records(state: &str, routine: &str, detail: &str) -> bool {

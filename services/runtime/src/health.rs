@@ -50,6 +50,14 @@ pub struct CheckReport {
     pub since: Option<DateTime<Utc>>,
 }
 
+impl CheckReport {
+    /// Whether anybody has looked yet: what fails fails since some time.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.ok || self.since.is_some()
+    }
+}
+
 impl Health {
     /// All the checks a service has, each failing until it is first reported on.
     #[must_use]

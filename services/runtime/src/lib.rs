@@ -1,6 +1,7 @@
 //! What every layer is made of: settings, the consumer's parts, faults, dead letters, health and metrics.
 //!
-//! Knows Kafka, PostgreSQL and HTTP, and nothing about orders. Modules stand in reading order.
+//! Knows Kafka, PostgreSQL and HTTP, and not what an order is; only the words for what the API refuses, which stand in
+//! one table for all layers, name the layers' things. Modules stand in reading order.
 
 pub mod version;
 pub mod config;

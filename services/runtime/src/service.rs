@@ -39,6 +39,9 @@ use crate::waiting;
 
 const STARTUP: &str = "startup";
 
+/// Migrations that take longer than this are said to.
+const SOON: Duration = Duration::from_secs(5);
+
 /// Connections beside those of the batches: probe, count of dead letters, waiting records, notifications, heartbeat, a reset,
 /// and two for a job of each kind. The API has its own.
 const SPARE_CONNECTIONS: u32 = 10;
@@ -179,6 +182,7 @@ impl<P: Processor> Service<P> {
                 running.spawn(daily::keep_ordering(layer, kind, at, database.clone()));
             }
             if kind == Kind::Audit {
+                metrics.audit_daily.with_label_values::<&str>(&[]).set(task.daily_at().is_some().into());
                 running.spawn(probe::show_audits(database.clone(), layer, Arc::clone(&metrics)));
             }
             running.spawn(task::work(Arc::clone(&road), task, Arc::clone(&broker), member.id, changes));
@@ -213,12 +217,28 @@ impl<P: Processor> Service<P> {
 
 /// Migrates, however long the server makes it wait.
 async fn migrate(config: &PostgresConfig, layer: &'static str, migrations: &Migrator, health: &Health) {
+    const WATCHER: &str = "migrations";
+    let postgres = Dependency::Postgres.name();
     let mut backoff = Backoff::for_outages();
-    while let Err(error) = migrations::migrate(config, layer, migrations).await {
-        health.fails(STARTUP, "migrations", &error.to_string());
+    loop {
+        let mut attempt = std::pin::pin!(migrations::migrate(config, layer, migrations));
+        let soon = tokio::time::timeout(SOON, &mut attempt).await;
+        let done = if let Ok(done) = soon {
+            done
+        } else {
+            health.fails(STARTUP, WATCHER, "the migrations take long, or wait for another's lock");
+            attempt.await
+        };
+        let Err(error) = done else { break };
+        // A migration that fails has met a server that answers.
+        if !matches!(error, sqlx::Error::Migrate(_)) {
+            health.fails(postgres, WATCHER, &error.to_string());
+        }
+        health.fails(STARTUP, WATCHER, &error.to_string());
         tokio::time::sleep(backoff.pause()).await;
     }
-    health.passes(STARTUP, "migrations");
+    health.passes(postgres, WATCHER);
+    health.passes(STARTUP, WATCHER);
 }
 
 async fn keep_turning(health: &Health) {

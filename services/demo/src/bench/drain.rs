@@ -34,10 +34,7 @@ pub async fn measure(figures: &mut Figures) -> Result<(), Error> {
     dictionary.write(&mut stage.redis).await?;
     stage.produce(LAYERS[0], Backlog::new(&dictionary, plan(seed, stage.partitions))).await?;
     for (layer, aim) in LAYERS.into_iter().zip(AIMS) {
-        let migrated = stage.command(layer, &[])?.arg("migrate").status().await?;
-        if !migrated.success() {
-            return Err(std::io::Error::other(format!("{layer} migrate: {migrated}")).into());
-        }
+        stage.migrate(layer).await?;
         let began = Instant::now();
         let mut service = stage.start(layer, &[])?;
         service.ready(PATIENCE).await?;

@@ -42,6 +42,12 @@ impl Stage {
         command.envs(settings.iter().copied());
         Ok(command)
     }
+
+    /// Makes a layer's tables before it runs.
+    pub async fn migrate(&self, layer: &str) -> Result<(), Error> {
+        let migrated = self.command(layer, &[])?.arg("migrate").status().await?;
+        if migrated.success() { Ok(()) } else { Err(io::Error::other(format!("{layer} migrate: {migrated}")).into()) }
+    }
 }
 
 /// Where the layers' programs lie that were built together with this one: beside it, or a directory above a test.

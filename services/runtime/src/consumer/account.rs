@@ -39,6 +39,7 @@ impl<P: Processor> Consumer<P> {
         self.road.flights.are_over()
             && self.reports.is_empty()
             && !self.commits.is_under_way()
+            && self.rejoin_for.is_none()
             && self.to_commit().is_empty()
     }
 }

@@ -82,7 +82,12 @@ impl<P: Processor> Consumer<P> {
         }
     }
 
+    /// How far the partitions are, where the broker does not know. Nothing that came by a client that is to be replaced is
+    /// vouched for: it may have lost a record on the way, and the next one reads it again.
     pub(super) fn to_commit(&self) -> Vec<(i32, Option<i64>)> {
+        if self.rejoin_for.is_some() {
+            return Vec::new();
+        }
         let frontier = |(id, held): (&i32, &Partition)| held.to_commit().map(|frontier| (*id, Some(frontier)));
         self.partitions.iter().filter_map(frontier).collect()
     }

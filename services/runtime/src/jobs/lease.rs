@@ -60,15 +60,15 @@ pub async fn order(pool: &PgPool, new: NewOperation<'_>) -> Result<Operation, sq
     Ok(operation)
 }
 
-/// The oldest job of a kind that nobody works on becomes the member's.
+/// The oldest job of a kind becomes the member's, unless somebody works on it: of one kind, one is done at a time.
 pub async fn claim(pool: &PgPool, layer: &str, kind: Kind, member: Uuid) -> Result<Option<Job>, sqlx::Error> {
     sqlx::query_as(
         "update ops.operations o \
          set runner = $3, lease_until = now() + make_interval(secs => $4), state = 'running' \
          from (select id from ops.operations \
-               where layer = $1 and kind = $2 and state in ('accepted', 'running') \
-                     and (lease_until is null or lease_until < now()) \
-               order by id limit 1 for update skip locked) free \
+               where id = (select id from ops.operations \
+                           where layer = $1 and kind = $2 and state in ('accepted', 'running') order by id limit 1) \
+                     and (lease_until is null or lease_until < now()) for update skip locked) free \
          where o.id = free.id \
          returning o.id, o.layer, o.kind, o.request, o.progress, o.cursor, o.created_at",
     )

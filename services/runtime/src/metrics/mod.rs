@@ -22,7 +22,7 @@ pub use words::{Outcome, Stage};
 
 use crate::actual_state::MemberState;
 use crate::fault::Dependency;
-use crate::health::Health;
+use crate::health::{CheckReport, Health};
 use crate::version;
 
 const RECORDS: [f64; 11] = [1., 2., 5., 10., 30., 100., 300., 1e3, 2e3, 4e3, 1e4];
@@ -75,7 +75,7 @@ declare! {
     Layer members: IntGauge = "ordervault_members" [];
     /// 1 while every check of /readyz passes.
     Member ready: IntGauge = "ordervault_ready" [];
-    /// 1 while the check of /readyz passes.
+    /// 1 while the check of /readyz passes. Absent while it was not made yet.
     Member check_passing: IntGaugeVec = "ordervault_check_passing" ["check"];
 
     /// Dead letters by status and code. Codes beyond the 30 commonest are one, "other"; a status that has none shows 0
@@ -112,6 +112,8 @@ declare! {
     Layer audit_last_success_timestamp_seconds: GaugeVec = "ordervault_audit_last_success_timestamp_seconds" [];
     /// How long the newest finished audit took. Absent before the first.
     Layer audit_seconds: GaugeVec = "ordervault_audit_seconds" [];
+    /// 1 where an audit is done every day without being asked for. Only of the layer that audits.
+    Member audit_daily: IntGaugeVec = "ordervault_audit_daily" [];
 
     /// 1, with the program's version and commit as labels.
     Member build_info: IntGaugeVec = "ordervault_build_info" ["version", "commit"];
@@ -174,7 +176,8 @@ impl Metrics {
     pub fn show(&self, health: &Health) {
         let checks = health.report();
         self.ready.set(i64::from(checks.iter().all(|check| check.ok)));
-        for check in checks {
+        // Of what nobody has looked at yet nobody can say that it is away.
+        for check in checks.into_iter().filter(CheckReport::is_known) {
             self.check_passing.with_label_values(&[check.name]).set(i64::from(check.ok));
         }
         self.progress_age_seconds.set(health.progress_age().as_secs_f64());

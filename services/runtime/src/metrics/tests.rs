@@ -41,6 +41,7 @@ const NAMES: &[(&str, &str, &[&str])] = &[
     ("ordervault_audit_behind_rows", "gauge", &["table"]),
     ("ordervault_audit_last_success_timestamp_seconds", "gauge", &[]),
     ("ordervault_audit_seconds", "gauge", &[]),
+    ("ordervault_audit_daily", "gauge", &[]),
     ("ordervault_build_info", "gauge", &["version", "commit"]),
 ];
 
@@ -94,6 +95,8 @@ fn what_is_counted_begins_at_nought_and_each_outcome_of_a_partition_is_shown_onc
 #[test]
 fn what_the_probes_say_is_shown_when_it_is_asked_for() {
     let (metrics, health) = (Metrics::new("cdm"), Health::new(&["kafka", "postgres"]));
+    metrics.show(&health);
+    assert!(!metrics.text().contains("ordervault_check_passing{"), "what nobody has looked at is said to be away");
     health.passes("kafka", "probe");
     health.fails("postgres", "probe", "connection refused");
     metrics.show(&health);

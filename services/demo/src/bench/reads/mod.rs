@@ -207,10 +207,7 @@ where
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
     stage.pass += 1;
-    let migrated = stage.command("cdm", &[])?.arg("migrate").status().await?;
-    if !migrated.success() {
-        return Err(std::io::Error::other(format!("cdm migrate: {migrated}")).into());
-    }
+    stage.migrate("cdm").await?;
     stage
         .pool
         .execute(

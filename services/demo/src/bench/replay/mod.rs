@@ -89,10 +89,7 @@ pub async fn rate(stage: &Stage, layer: &'static str) -> Result<f64, Error> {
     let dimensions = statements(&stage.pool, &rows.shared, None).await?;
 
     let target = Stage::build("raw", 1).await?;
-    let migrated = target.command(layer, &[])?.arg("migrate").status().await?;
-    if !migrated.success() {
-        return Err(std::io::Error::other(format!("{layer} migrate: {migrated}")).into());
-    }
+    target.migrate(layer).await?;
     let began = Instant::now();
     write(&target.pool, &dimensions).await?;
     let mut writers = tokio::task::JoinSet::new();

@@ -1,5 +1,5 @@
-//! Every code that a problem can bear: the one table, from which the answers, the OpenAPI document and
-//! `docs/errors.md` are made.
+//! Every code that a problem can bear: the one table, from which the answers and the OpenAPI document are made, and to
+//! which a test holds `docs/errors.md`.
 
 use std::fmt;
 
