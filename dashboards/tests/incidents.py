@@ -102,6 +102,40 @@ def stopped_database():
     )
 
 
+def starts_while_the_database_is_stopped():
+    """What was not asked yet is not said to be away, neither here nor where a start takes its time."""
+    world = World()
+    for pod in ("dds-a", "dds-b"):
+        world.set("ordervault_check_passing", between(40, 80, 0, 1), pod=pod, check="startup")
+        world.set("ordervault_check_passing", between(40, 80, 0, 1), pod=pod, check="postgres")
+        world.set("ordervault_check_passing", between(40, 80, MISSING, 1), pod=pod, check="kafka")
+    return test(
+        "a layer is started while the database is stopped",
+        world,
+        120,
+        *[(step, [alert("DependencyAway", "critical", layer="dds", check="postgres")]) for step in (46, 60, 79)],
+        (84, []),
+    )
+
+
+def start_that_does_not_end():
+    world = World()
+    restarted(world, "dds", "a", 40)
+    new = {"pod": "dds-a2"}
+    world.set("ordervault_check_passing", lambda now: MISSING if now < 40 else 0, check="startup", **new)
+    for check in ("kafka", "postgres"):
+        world.set("ordervault_check_passing", MISSING, check=check, **new)
+    for series in ("ordervault_desired_state", "ordervault_actual_state"):
+        world.set(series, lambda now: MISSING if now < 40 else 0, **new)
+    return test(
+        "a new replica waits for the lock of a migration while the other works",
+        world,
+        160,
+        (58, []),
+        *[(step, [alert("StartDoesNotEnd", "critical", layer="dds", instance="dds-a2:5000")]) for step in (62, 100, 159)],
+    )
+
+
 def stopped_kafka():
     world = World()
     dependency_away(world, "kafka", LAYERS, 40, 80)
@@ -259,6 +293,51 @@ def lost_layer():
     )
 
 
+def lost_layer_of_one_job():
+    """As compose scrapes: one job for all layers, whose targets stay."""
+    world = World(("a",))
+    renamed = World(())
+    for (name, labels), value in world.series.items():
+        renamed.add(name, value, **({label: text for label, text in labels if label not in ("namespace", "pod")} | {"job": "ordervault"}))
+    renamed.gone(40, layer="dds")
+    renamed.set("up", since(40, 0, 1), instance="dds-a:5000")
+    return test(
+        "the only replica of a layer is lost for hours, of a job that has others",
+        renamed,
+        400,
+        *[(step, [alert("NoMember", "critical", layer="dds")]) for step in (47, 170, 399)],
+    )
+
+
+def lost_for_a_day():
+    world = World()
+    world.only(layer="dds")
+    for pod in ("dds-a", "dds-b"):
+        world.gone(4, pod=pod)
+    return test(
+        "every replica of a layer is gone for a day, and its targets with it",
+        world,
+        400,
+        *[(step, [alert("NoMember", "critical", layer="dds")]) for step in (8, 200, 399)],
+        seconds=240,
+    )
+
+
+def lost_replica_for_hours():
+    world = World()
+    world.only(layer="dds")
+    world.gone(4, pod="dds-a", layer="dds")
+    for replica, value in (("a", since(4, 0, 1)), ("b", 1)):
+        world.add("up", value, namespace="shop", job="ordervault-dds", instance=f"dds-{replica}:5000", pod=f"dds-{replica}")
+    return test(
+        "a replica of two is lost for hours",
+        world,
+        200,
+        *[(step, [alert("TargetDown", "warning", layer="dds", instance="dds-a:5000")]) for step in (8, 19, 21, 60, 199)],
+        seconds=240,
+    )
+
+
 def slow_database():
     world = World()
     for layer in ("dds", "cdm"):
@@ -295,6 +374,21 @@ def slow_but_in_step():
     )
 
 
+def paused_then_slow_in_step():
+    """What a pause left is worked off; what comes after is not excused by it."""
+    world = World()
+    paused(world, "dds", 40, 80, "operator")
+    world.set("ordervault_lag_seconds", lambda now: 45 - now % 2, layer="cdm")
+    late_records(world, 80, 2000, 0.5)
+    return test(
+        "a pause, and a database just slow enough after it",
+        world,
+        600,
+        *every(2, [], 0, 70),
+        *[(step, [alert("RecordsLate", "critical", layer="cdm")]) for step in (340, 420, 599)],
+    )
+
+
 def replayed_history():
     world = World()
     # The offsets of DDS are taken back by an hour, worked off within ten minutes; CDM gets every record once more.
@@ -325,6 +419,18 @@ def first_backlog():
         world.set("ordervault_lag_seconds", lambda now: max(0, 259200 - 6480 * now), layer=layer)
         late_records(world, 0, 40, 1, layer)
     return test("the first backlog of a new group pages nobody", world, 240, *every(1, [], 0, 118))
+
+
+def first_backlog_of_a_busy_topic():
+    """What is left before the deletion of a topic that is deleted from all the time, and read ten times as fast."""
+    world = World(("a",))
+    for layer in LAYERS:
+        world.set("ordervault_log_start_offset", lambda now: 30000 * now, layer=layer)
+        world.set("ordervault_retention_margin_records", lambda now: MISSING if now < 2 else 270000 * now, layer=layer)
+        world.set("ordervault_lag_records", lambda now: max(0, 60000000 - 270000 * now), layer=layer)
+        world.set("ordervault_lag_seconds", lambda now: max(0, 60000 - 270 * now), layer=layer)
+        late_records(world, 0, 222, 1, layer)
+    return test("the first backlog on a busy topic pages nobody", world, 300, *every(1, [], 0, 149))
 
 
 def rolling_restart():
@@ -473,10 +579,10 @@ def slow_burn():
 def stale_audit():
     world = World(("a",))
     world.only("ordervault_audit")
-    # Tests begin at the time 0: this audit ended an hour less than eight days before.
-    world.set("ordervault_audit_last_success_timestamp_seconds", -8 * 86400 + 3600)
+    # Tests begin at the time 0: this audit ended an hour less than two days before.
+    world.set("ordervault_audit_last_success_timestamp_seconds", -2 * 86400 + 3600)
     return test(
-        "the last audit was eight days ago",
+        "the last of the daily audits was two days ago",
         world,
         40,
         (14, []),
@@ -485,8 +591,18 @@ def stale_audit():
     )
 
 
+def audited_by_hand():
+    world = World(("a",))
+    world.only("ordervault_audit")
+    world.set("ordervault_audit_daily", 0)
+    world.set("ordervault_audit_last_success_timestamp_seconds", -30 * 86400)
+    return test("an audit by hand, a month ago", world, 40, *every(8, [], 0, 19), seconds=240)
+
+
 INCIDENTS = [
     stopped_database,
+    starts_while_the_database_is_stopped,
+    start_that_does_not_end,
     stopped_kafka,
     stopped_redis,
     one_replica_without_database,
@@ -497,9 +613,11 @@ INCIDENTS = [
     lost_replica,
     replica_never_well,
     lost_layer,
+    lost_layer_of_one_job,
     slow_database,
     slow_from_the_start,
     slow_but_in_step,
+    paused_then_slow_in_step,
     flapping,
     not_obeying,
     retention_near,
@@ -514,11 +632,12 @@ CALM = [
     paused_on_purpose,
     replayed_history,
     first_backlog,
+    first_backlog_of_a_busy_topic,
     quiet_night,
     nothing_to_do,
     current_on_a_short_topic,
 ]
-DAYS = [slow_burn, stale_audit]
+DAYS = [slow_burn, stale_audit, audited_by_hand, lost_for_a_day, lost_replica_for_hours]
 
 
 def files(rules):

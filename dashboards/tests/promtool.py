@@ -75,6 +75,7 @@ class World:
         self.add("process_resident_memory_bytes", 60e6, **own, container=layer)
         if layer == "cdm":
             self.add("ordervault_audit_last_success_timestamp_seconds", 0, **own)
+            self.add("ordervault_audit_daily", 1, **own)
             for table in ("cdm.user_product_counters", "cdm.order_ledger"):
                 self.add("ordervault_audit_wrong_rows", 0, **own, table=table)
 

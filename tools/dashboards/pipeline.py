@@ -35,7 +35,7 @@ def board_rows():
             "percentunit",
             "Records of the last hour that were in the counters within 30 s of their arrival in Kafka, without pauses and what "
             "they left behind. The objective is 99 % over 30 days.",
-            [promql(f'1 - min(ordervault:late_ratio:1h{{layer="cdm", {N}}})', "in time")],
+            [promql(f'1 - max(ordervault:late_ratio:1h{{layer="cdm", {N}}})', "in time")],
             thresholds=steps(0.999, 0.99, below=True),
             decimals=2,
             noValue="No records",

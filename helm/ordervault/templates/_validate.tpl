@@ -65,6 +65,9 @@ What the schema cannot see because it lies in two places. Every fault is told, n
 {{- if not $keda.prometheus.serverAddress -}}
 {{- $faults = append $faults (printf "%s: autoscaling.keda.prometheus.serverAddress is needed for the trigger prometheus" $at) -}}
 {{- end -}}
+{{- if not (int $keda.minReplicas) -}}
+{{- $faults = append $faults (printf "%s: autoscaling.keda.minReplicas has to be 1 at the least for the trigger prometheus: of a layer without a replica it knows no lag, and would never start one" $at) -}}
+{{- end -}}
 {{- else -}}
 {{- if not (or $keda.kafka.bootstrapServers $v.settings.KAFKA_HOST) -}}
 {{- $faults = append $faults (printf "%s: autoscaling.keda.kafka.bootstrapServers is needed, since KAFKA_HOST is not in config" $at) -}}
