@@ -13,10 +13,17 @@ def board_rows():
         stat(
             "Is the pipeline well?",
             "suffix:firing",
-            "Alerts of Ordervault that fire now. Needs the rules of dashboards/alerts.yaml; without data no service is scraped.",
-            [promql(f'count(ALERTS{{alertname=~"Ordervault.*", alertstate="firing", {N}}}) or 0 * count(ordervault_build_info{{{N}}})', "alerts")],
-            thresholds=steps(act=1),
-            words={0: ("Yes", FINE)},
+            "Alerts of Ordervault that fire now; not sure while one is about to. Needs the rules of dashboards/alerts.yaml; without data no service is scraped.",
+            [
+                promql(
+                    f'''count(ALERTS{{alertname=~"Ordervault.*", alertstate="firing", {N}}})
+                        or clamp(count(ALERTS{{alertname=~"Ordervault.*", alertstate="pending", {N}}}), -1, -1)
+                        or 0 * count(ordervault_build_info{{{N}}})''',
+                    "alerts",
+                )
+            ],
+            thresholds=[(None, LOOK), (0, FINE), (1, ACT)],
+            words={0: ("Yes", FINE), -1: ("Not sure", LOOK)},
             noValue="Nothing is scraped",
             runbook="README",
         ),
@@ -44,7 +51,7 @@ def board_rows():
         stat(
             "Does every layer run?",
             "none",
-            "Paused is somebody's word; a layer that paused itself had too many dead letters; gone is one of which nothing is scraped.",
+            "Paused is somebody's word; a layer that has tripped paused itself, for too many dead letters; gone is one of which nothing is scraped.",
             [
                 promql(
                     f'''max by (layer) (ordervault_desired_state{{layer="{layer}", state="paused", {N}}})
@@ -56,7 +63,7 @@ def board_rows():
             ],
             width=6,
             thresholds=[(None, ACT), (0, FINE), (1, LOOK), (2, ACT)],
-            words={0: ("runs", FINE), 1: ("paused", LOOK), 2: ("paused itself", ACT), -1: ("gone", ACT)},
+            words={0: ("runs", FINE), 1: ("paused", LOOK), 2: ("tripped", ACT), -1: ("gone", ACT)},
             links=OPEN,
             runbook="paused",
         ),

@@ -75,8 +75,9 @@ impl<P: Processor> Road<P> {
         self.metrics.batch_records.observe(crate::metrics::as_f64(records.len()));
         let journey = self.traces.set_out(records);
         let began = Instant::now();
-        let started = began;
         let unresolved = self.until_done(watcher, || self.attempt_unresolved(records, origin)).await;
+
+        let started = Instant::now();
         let Judged { mut facts, sources, mut letters } = self.judge(records, &unresolved);
         self.passed(&journey, Stage::Decode, started);
 
