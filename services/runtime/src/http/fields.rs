@@ -12,6 +12,10 @@ use crate::whole::Whole;
 
 const LONGEST_TEXT: usize = 500;
 
+/// What is blank is spelled out: what `\s` stands for differs from one reader of patterns to the next.
+const NOT_BLANK: &str =
+    r"^[^\u0000]*[^\u0000\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028-\u2029\u202f\u205f\u3000][^\u0000]*$";
+
 /// A text for people, or one to compare with: 1 to 500 characters, not all of them blank, none of them U+0000.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Text(String);
@@ -51,7 +55,7 @@ impl PartialSchema for Text {
             .description(Some("1 to 500 characters, not all of them blank, none of them U+0000."))
             .min_length(Some(1))
             .max_length(Some(LONGEST_TEXT))
-            .pattern(Some(r"^[^\u0000]*[^\s\u0000][^\u0000]*$"))
+            .pattern(Some(NOT_BLANK))
             .into()
     }
 }
@@ -79,5 +83,19 @@ mod tests {
         for wrong in ["", "  ", "a\0b", &"x".repeat(501)] {
             assert!(!read(wrong), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn the_document_calls_blank_what_is_refused_as_blank() {
+        let spelled = NOT_BLANK.split(['[', ']']).nth(3).unwrap().trim_start_matches(r"^\u0000");
+        let of = |code: &str| char::from_u32(u32::from_str_radix(code, 16).unwrap()).unwrap();
+        let mut documented = Vec::new();
+        for range in spelled.replace(r"-\u", "-").split(r"\u").skip(1) {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            documented.extend(of(first)..=of(last));
+        }
+        let refused =
+            ('\u{1}'..=char::MAX).filter(|char| serde_json::from_value::<Text>(char.to_string().into()).is_err());
+        assert_eq!(documented, refused.collect::<Vec<_>>());
     }
 }
