@@ -17,7 +17,7 @@ use crate::orders::Produced;
 
 /// How long to stand back when the local queue is full, and how often to look whether all is delivered.
 const PAUSE: Duration = Duration::from_millis(5);
-/// The client gives a message up after two minutes; a flush that sees nothing happen for longer never will.
+/// A flush that sees nothing happen for so long is taken to see nothing any more.
 const STALLED: Duration = Duration::from_secs(150);
 /// Messages between two calls of the progress callback.
 const PROGRESS_EVERY: u64 = 500;

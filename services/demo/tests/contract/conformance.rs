@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use futures_util::future::join_all;
 use ordervault_demo::stage::{OPS_TOKEN, Service};
 use tokio::process::Command;
 
@@ -43,8 +44,7 @@ async fn report(service: &Service) -> String {
 #[ignore = "needs schemathesis, which tools/checkers installs"]
 async fn two_thousand_requests_a_layer_are_answered_as_its_document_says() {
     let (stage, services) = pipeline::running("conformance", &[]).await;
-    for service in &services {
-        let report = report(service).await;
+    for report in join_all(services.iter().map(report)).await {
         println!("{report}");
         assert!(cases(&report) >= CASES, "{report}");
     }

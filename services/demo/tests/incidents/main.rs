@@ -23,9 +23,15 @@ const PATIENCE: Duration = Duration::from_mins(3);
 /// A pipeline with orders that come in all the while, and what watches it.
 struct Scene {
     stage: Stage,
+    dictionary: Dictionary,
     services: Vec<Service>,
-    stream: Stream,
+    stream: Option<Stream>,
     watch: Watch,
+}
+
+/// Orders that come in from now on, with ids from `first`.
+fn orders(stage: &Stage, dictionary: &Dictionary, first: i64) -> Stream {
+    Stream::begin(stage, "stg", Trickle::new(dictionary, 7, first, Mix::calm()), 40.0).unwrap()
 }
 
 impl Scene {
@@ -37,10 +43,9 @@ impl Scene {
         for service in &services {
             service.ready(START).await.unwrap();
         }
-        let trickle = Trickle::new(&dictionary, 7, 1, Mix::calm());
-        let stream = Stream::begin(&stage, "stg", trickle, 40.0).unwrap();
+        let stream = Some(orders(&stage, &dictionary, 1));
         let watch = Watch::start(&services.iter().collect::<Vec<_>>()).await;
-        Self { stage, services, stream, watch }
+        Self { stage, dictionary, services, stream, watch }
     }
 
     fn of(&self, layer: &str) -> &Service {
@@ -57,12 +62,18 @@ impl Scene {
         .unwrap();
     }
 
+    async fn end_orders(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            stream.end().await.unwrap();
+        }
+    }
+
     /// Waits until all is well again; then exactly these have fired since the start.
-    async fn fired_exactly(self, expected: &[(&str, &str)]) {
+    async fn fired_exactly(mut self, expected: &[(&str, &str)]) {
         for service in &self.services {
             service.ready(START).await.unwrap();
         }
-        self.stream.end().await.unwrap();
+        self.end_orders().await;
         self.stage.settle(PATIENCE).await.unwrap();
         until("nothing to fire any more", PATIENCE, async || {
             let firing = self.watch.ask(r#"ALERTS{alertstate="firing"}"#).await;
@@ -90,9 +101,14 @@ async fn goes_away(name: &'static str, prefix: &str, check: &str, layers: &[&str
     }
     let server = OwnServer::start(name, &[]).unwrap();
     let stage = Stage::build_on(server.environment(prefix).unwrap(), &format!("incident_{name}"), 3).await.unwrap();
-    let scene = Scene::set(stage, 1, &[]).await;
+    let mut scene = Scene::set(stage, 1, &[]).await;
     let of: Vec<String> = layers.iter().map(|layer| format!("{layer} {check}")).collect();
     let expected: Vec<(&str, &str)> = of.iter().map(|of| ("DependencyAway", &**of)).collect();
+    // A producer that sees its broker go and come back may stay silent for ever: librdkafka's issue 5301.
+    let producer_outlives = name != "kafka";
+    if !producer_outlives {
+        scene.end_orders().await;
+    }
     server.verb("stop").unwrap();
     scene.watch.fires(&expected).await;
     for layer in LAYERS {
@@ -100,6 +116,9 @@ async fn goes_away(name: &'static str, prefix: &str, check: &str, layers: &[&str
         assert_eq!(unwell(&scene.watch, "Which checks fail?", layer, "check").await, expected, "{layer}");
     }
     server.verb("start").unwrap();
+    if !producer_outlives {
+        scene.stream = Some(orders(&scene.stage, &scene.dictionary, 1_000_000));
+    }
     scene.fired_exactly(&expected).await;
 }
 
@@ -158,8 +177,9 @@ async fn a_poison_stream_trips_the_breaker_of_the_layer_that_reads_it() {
     let why = scene.watch.panel("layer", "Why is it paused?", "stg").await;
     let breaker = why.iter().find(|series| series["metric"]["kind"] == "dead_letter_breaker").unwrap();
     assert_eq!(breaker["value"][1], "1");
-    // Once it is resumed, what was set aside is still there to be looked at.
-    until("all poison to be set aside", PATIENCE, async || {
+    // Once it is resumed, what was set aside is still there to be looked at; the last of it may trip the breaker again.
+    let told = ("DeadLettersOpen".to_owned(), "stg".to_owned());
+    until("the poison that was set aside to be told of", 2 * PATIENCE, async || {
         let stg = scene.of("stg");
         if stg.consumer().await?["desired_state"] == "paused" {
             stg.resume().await?;
@@ -167,11 +187,10 @@ async fn a_poison_stream_trips_the_breaker_of_the_layer_that_reads_it() {
         let open: i64 = sqlx::query_scalar("select count(*) from ops.dead_letters where status = 'open'")
             .fetch_one(&scene.stage.pool)
             .await?;
-        Ok((open == 1_000).then_some(()))
+        Ok((open == 1_000 && scene.watch.fired().await.contains(&told)).then_some(()))
     })
     .await
     .unwrap();
-    scene.watch.fires(&[("BreakerTripped", "stg"), ("DeadLettersOpen", "stg")]).await;
     let codes = scene.watch.panel("layer", "Which dead letters are there?", "stg").await;
     assert!(codes.iter().any(|series| series["metric"]["code"] == "invalid_json"), "{codes:?}");
     sqlx::query("delete from ops.dead_letters").execute(&scene.stage.pool).await.unwrap();
@@ -241,7 +260,7 @@ async fn a_replica_that_is_lost_is_told_of_while_the_others_go_on() {
     scene.watch.fires(&[("TargetDown", "cdm")]).await;
     scene.shows_one_replica_of_cdm().await;
     // It stays lost, so its alert fires on; nothing else does.
-    scene.stream.end().await.unwrap();
+    scene.end_orders().await;
     scene.stage.settle(PATIENCE).await.unwrap();
     scene.watch.fired_exactly(&[("TargetDown", "cdm")]).await;
 }
