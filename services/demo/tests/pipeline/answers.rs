@@ -11,6 +11,8 @@ use sqlx::Executor as _;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::beginnings::with_replica;
+
 /// One whose results of operations nothing but requests asks for: CDM looks at those of its audits.
 const LAYER: &str = "dds";
 /// Far more than the connections that one replica has.
@@ -26,10 +28,7 @@ async fn waiting(stage: &Stage) -> i64 {
 }
 
 async fn scene(name: &str) -> (Stage, Service) {
-    let stage = Stage::build(name, 1).await.unwrap();
-    let service = stage.start(LAYER, &[]).unwrap();
-    service.ready(PATIENCE).await.unwrap();
-    (stage, service)
+    with_replica(name, 1, LAYER, &[]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,8 @@ use ordervault_demo::orders::Produced;
 use ordervault_demo::stage::{Service, Stage, until};
 use serde_json::{Value, json};
 
+use crate::beginnings::with_replica;
+
 const LAYER: &str = "cdm";
 const CODE: &str = "missing:payload.status";
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -34,10 +36,7 @@ fn id(number: u32) -> String {
 }
 
 async fn scene(name: &str) -> (Stage, Service) {
-    let stage = Stage::build(name, 1).await.unwrap();
-    let service = stage.start(LAYER, &[("BATCH_MAX_RECORDS", "100")]).unwrap();
-    service.ready(PATIENCE).await.unwrap();
-    (stage, service)
+    with_replica(name, 1, LAYER, &[("BATCH_MAX_RECORDS", "100")]).await
 }
 
 /// How many orders count, and how many dead letters there are.

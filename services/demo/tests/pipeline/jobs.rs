@@ -12,6 +12,8 @@ use sqlx::Executor as _;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
+use crate::beginnings::with_replica;
+
 const PATIENCE: Duration = Duration::from_mins(1);
 const SETTINGS: [(&str, &str); 1] = [("DEAD_LETTER_BREAKER_PERCENT", "100")];
 /// As many letters of a megabyte as come before a portion has its 8 MiB, and the one with which it has them.
@@ -24,10 +26,7 @@ const NOBODY_WAITS: &str =
     "select not exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')";
 
 async fn scene(name: &str) -> (Stage, Service) {
-    let stage = Stage::build(name, 1).await.unwrap();
-    let service = stage.start("stg", &SETTINGS).unwrap();
-    service.ready(PATIENCE).await.unwrap();
-    (stage, service)
+    with_replica(name, 1, "stg", &SETTINGS).await
 }
 
 /// Records that are at fault.

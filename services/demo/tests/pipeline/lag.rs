@@ -10,6 +10,8 @@ use ordervault_demo::orders::{Mix, Trickle};
 use ordervault_demo::stage::{Service, Stage, Standing, Stream, until};
 use serde_json::{Value, json};
 
+use crate::beginnings::{replica, with_dictionary};
+
 const LAYER: &str = "stg";
 const PARTITIONS: i32 = 3;
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -86,13 +88,6 @@ async fn times(stage: &Stage) -> BTreeMap<(i32, i64), DateTime<Utc>> {
     read.await.unwrap()
 }
 
-async fn scene(name: &str) -> (Stage, Dictionary) {
-    let mut stage = Stage::build(name, PARTITIONS).await.unwrap();
-    let dictionary = Dictionary::generate(fastrand::u64(..), 50, 5);
-    dictionary.write(&mut stage.redis).await.unwrap();
-    (stage, dictionary)
-}
-
 fn stream(stage: &Stage, dictionary: &Dictionary) -> Stream {
     let trickle = Trickle::new(dictionary, fastrand::u64(..), 1, Mix::calm());
     Stream::begin(stage, LAYER, trickle, 300.0).unwrap()
@@ -129,10 +124,9 @@ async fn asked_while_it_grows(stage: &Stage, service: &Service) -> Vec<Sandwich>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lag_of_a_paused_layer_is_the_brokers_while_records_come_in_and_0_after_the_resume() {
-    let (stage, dictionary) = scene("lag_paused").await;
+    let (stage, dictionary) = with_dictionary("lag_paused", PARTITIONS).await;
     let stream = stream(&stage, &dictionary);
-    let service = stage.start(LAYER, &[]).unwrap();
-    service.ready(PATIENCE).await.unwrap();
+    let service = replica(&stage, LAYER, &[]).await;
     at_work(&stage).await;
     service.pause(&json!({"reason": "menu migration"})).await.unwrap();
     let member = service.consumer().await.unwrap()["members"][0]["id"].clone();
@@ -158,10 +152,9 @@ async fn the_lag_of_a_paused_layer_is_the_brokers_while_records_come_in_and_0_af
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lag_of_partitions_that_nobody_holds_is_the_brokers_as_well() {
-    let (stage, dictionary) = scene("lag_ownerless").await;
+    let (stage, dictionary) = with_dictionary("lag_ownerless", PARTITIONS).await;
     let stream = stream(&stage, &dictionary);
-    let mut service = stage.start(LAYER, &[]).unwrap();
-    service.ready(PATIENCE).await.unwrap();
+    let mut service = replica(&stage, LAYER, &[]).await;
     at_work(&stage).await;
     service.kill().await.unwrap();
     // A replica joins its group once it knows what is desired of its layer. It cannot ask while this is locked, but serves.

@@ -11,6 +11,8 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::{Value, json};
 use sqlx::Executor as _;
 
+use crate::beginnings::with_replica;
+
 const LAYER: &str = "cdm";
 const PATIENCE: Duration = Duration::from_mins(2);
 const DRAIN: Duration = Duration::from_mins(10);
@@ -18,10 +20,7 @@ const LETTERS: usize = 10_000;
 const SETTINGS: [(&str, &str); 1] = [("DEAD_LETTER_BREAKER_PERCENT", "100")];
 
 async fn scene(name: &str, partitions: i32) -> (Stage, Service) {
-    let stage = Stage::build(name, partitions).await.unwrap();
-    let service = stage.start(LAYER, &SETTINGS).unwrap();
-    service.ready(PATIENCE).await.unwrap();
-    (stage, service)
+    with_replica(name, partitions, LAYER, &SETTINGS).await
 }
 
 /// Records that are no orders, over the partitions; of every third the fault is another one.

@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may")]
 
+mod beginnings;
+
 // What becomes of records and orders.
 mod becomes;
 mod adversarial;

@@ -3,34 +3,15 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use ordervault_demo::dictionary::Dictionary;
-use ordervault_demo::orders::{Backlog, Mix, Plan, Produced};
-use ordervault_demo::stage::{Service, Stage, until};
+use ordervault_demo::stage::{Service, until};
 use serde_json::{Value, json};
+
+use crate::beginnings::{orders, replica, with_dictionary};
 
 const LAYER: &str = "stg";
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Longer than it takes a member to learn of a change that it is not told of.
 const A_WHILE: Duration = Duration::from_secs(6);
-
-/// A stage whose dictionary knows everybody.
-async fn scene(name: &str) -> (Stage, Dictionary) {
-    let mut stage = Stage::build(name, 1).await.unwrap();
-    let dictionary = Dictionary::generate(fastrand::u64(..), 50, 5);
-    dictionary.write(&mut stage.redis).await.unwrap();
-    (stage, dictionary)
-}
-
-fn orders(dictionary: &Dictionary, first_order_id: i64, orders: u64) -> Vec<Produced> {
-    let plan = Plan { seed: fastrand::u64(..), first_order_id, orders, partitions: 1, mix: Mix::calm() };
-    Backlog::new(dictionary, plan).collect()
-}
-
-async fn replica(stage: &Stage) -> Service {
-    let service = stage.start(LAYER, &[]).unwrap();
-    service.ready(PATIENCE).await.unwrap();
-    service
-}
 
 /// Waits until the member that runs alone in its layer holds the topic's partition.
 async fn alone(service: &Service) {
@@ -63,8 +44,8 @@ fn pause_until(until: DateTime<Utc>) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pausing_a_paused_layer_brings_reason_and_time_up_to_date() {
-    let (stage, _) = scene("paused_again").await;
-    let service = replica(&stage).await;
+    let (stage, _) = with_dictionary("paused_again", 1).await;
+    let service = replica(&stage, LAYER, &[]).await;
     let first = service.pause(&json!({"reason": "menu migration"})).await.unwrap();
     let since = service.consumer().await.unwrap()["reasons"][0]["since"].clone();
     let end = in_seconds(3_600);
@@ -85,8 +66,8 @@ async fn pausing_a_paused_layer_brings_reason_and_time_up_to_date() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_whose_time_is_up_ends_by_itself_and_one_whose_time_was_up_at_once() {
-    let (stage, dictionary) = scene("until").await;
-    let service = replica(&stage).await;
+    let (stage, dictionary) = with_dictionary("until", 1).await;
+    let service = replica(&stage, LAYER, &[]).await;
     alone(&service).await;
     let end = in_seconds(8);
     service.pause(&pause_until(end)).await.unwrap();
@@ -115,8 +96,8 @@ async fn a_pause_whose_time_is_up_ends_by_itself_and_one_whose_time_was_up_at_on
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_whose_time_passes_while_no_member_is_alive_is_over_for_the_next_one() {
-    let (stage, dictionary) = scene("until_alone").await;
-    let mut service = replica(&stage).await;
+    let (stage, dictionary) = with_dictionary("until_alone", 1).await;
+    let mut service = replica(&stage, LAYER, &[]).await;
     alone(&service).await;
     // Long enough that the member has been told, however slow it is, and is dead before it passes.
     let end = in_seconds(15);
@@ -125,7 +106,7 @@ async fn a_pause_whose_time_passes_while_no_member_is_alive_is_over_for_the_next
     assert!(Utc::now() < end, "the pause was over before the member was dead");
     stage.produce(LAYER, orders(&dictionary, 1, 100)).await.unwrap();
     until("the end of the pause", PATIENCE, async || Ok((Utc::now() > end).then_some(()))).await.unwrap();
-    let service = replica(&stage).await;
+    let service = replica(&stage, LAYER, &[]).await;
     stage.drained(LAYER, PATIENCE).await.unwrap();
     let found = resumes(&service).await;
     assert_eq!((found.len(), &found[0]["actor"]), (1, &json!("ordervault")), "{found:?}");
@@ -136,7 +117,7 @@ async fn a_pause_whose_time_passes_while_no_member_is_alive_is_over_for_the_next
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_arrives_also_where_postgresql_tells_nobody_of_it() {
-    let (stage, dictionary) = scene("untold").await;
+    let (stage, dictionary) = with_dictionary("untold", 1).await;
     // What is called in the place of PostgreSQL's own function tells nobody.
     let silent = format!(
         "create schema silent; \
@@ -145,7 +126,7 @@ async fn a_change_arrives_also_where_postgresql_tells_nobody_of_it() {
         stage.name
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(silent)).execute(&stage.pool).await.unwrap();
-    let service = replica(&stage).await;
+    let service = replica(&stage, LAYER, &[]).await;
     alone(&service).await;
     let paused = service.pause(&json!({"reason": "menu migration"})).await.unwrap();
     assert_eq!(paused["progress"], json!({"members_total": 1, "members_done": 1}));
@@ -161,8 +142,8 @@ async fn a_change_arrives_also_where_postgresql_tells_nobody_of_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_arrives_also_after_the_listening_connection_was_ended() {
-    let (stage, _) = scene("deaf").await;
-    let service = replica(&stage).await;
+    let (stage, _) = with_dictionary("deaf", 1).await;
+    let service = replica(&stage, LAYER, &[]).await;
     for _ in 0..3 {
         let ended: i64 = sqlx::query_scalar(
             "select count(pg_terminate_backend(pid)) from pg_stat_activity \

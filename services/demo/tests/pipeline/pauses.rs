@@ -3,35 +3,17 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use ordervault_demo::dictionary::Dictionary;
-use ordervault_demo::orders::{Backlog, Mix, Plan, Produced, Trickle};
+use ordervault_demo::orders::{Mix, Trickle};
 use ordervault_demo::recount::{NameCheck, Recount};
-use ordervault_demo::stage::{OPERATOR, Service, Stage, Stream, until};
+use ordervault_demo::stage::{OPERATOR, Service, Stream, until};
 use serde_json::{Value, json};
+
+use crate::beginnings::{orders, replica, with_dictionary};
 
 const LAYER: &str = "stg";
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Longer than it takes a member to learn of a change that it is not told of.
 const A_WHILE: Duration = Duration::from_secs(6);
-
-/// A stage whose dictionary knows everybody.
-async fn scene(name: &str, partitions: i32) -> (Stage, Dictionary) {
-    let mut stage = Stage::build(name, partitions).await.unwrap();
-    let dictionary = Dictionary::generate(fastrand::u64(..), 50, 5);
-    dictionary.write(&mut stage.redis).await.unwrap();
-    (stage, dictionary)
-}
-
-fn orders(dictionary: &Dictionary, first_order_id: i64, orders: u64) -> Vec<Produced> {
-    let plan = Plan { seed: fastrand::u64(..), first_order_id, orders, partitions: 1, mix: Mix::calm() };
-    Backlog::new(dictionary, plan).collect()
-}
-
-async fn replica(stage: &Stage) -> Service {
-    let service = stage.start(LAYER, &[]).unwrap();
-    service.ready(PATIENCE).await.unwrap();
-    service
-}
 
 fn live(report: &Value) -> impl Iterator<Item = &Value> {
     report["members"].as_array().unwrap().iter().filter(|member| member["state"] != "gone")
@@ -52,11 +34,6 @@ async fn second_member(service: &Service) -> Value {
 fn outcome_of<'a>(operation: &'a Value, member: &Value) -> Option<&'a Value> {
     let mut results = operation["results"].as_array().unwrap().iter();
     results.find(|result| result["member"] == *member).map(|result| &result["outcome"])
-}
-
-fn signal(service: &Service, name: &str) {
-    let id = service.process.id().unwrap().to_string();
-    assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
 }
 
 /// What a report says of the layer, without that which changes all the time.
@@ -89,10 +66,10 @@ async fn at_rest(service: &Service, members: usize, dead: usize, partitions: i64
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_outlives_every_replica_and_holds_for_those_that_come_later() {
-    let (mut stage, dictionary) = scene("pauses", 3).await;
+    let (mut stage, dictionary) = with_dictionary("pauses", 3).await;
     let trickle = Trickle::new(&dictionary, fastrand::u64(..), 1, Mix::calm());
     let stream = Stream::begin(&stage, LAYER, trickle, 200.0).unwrap();
-    let mut first = vec![replica(&stage).await, replica(&stage).await];
+    let mut first = vec![replica(&stage, LAYER, &[]).await, replica(&stage, LAYER, &[]).await];
     until("work", PATIENCE, async || {
         Ok(stage.footprint(LAYER).await.is_ok_and(|footprint| footprint.applied.len() == 3).then_some(()))
     })
@@ -112,9 +89,9 @@ async fn a_pause_outlives_every_replica_and_holds_for_those_that_come_later() {
     for replica in &mut first {
         replica.kill().await.unwrap();
     }
-    let mut replicas = vec![replica(&stage).await, replica(&stage).await];
+    let mut replicas = vec![replica(&stage, LAYER, &[]).await, replica(&stage, LAYER, &[]).await];
     at_rest(&replicas[0], 2, 2, 3).await;
-    replicas.push(replica(&stage).await);
+    replicas.push(replica(&stage, LAYER, &[]).await);
     at_rest(&replicas[2], 3, 2, 3).await;
     stage.let_pass(LAYER, A_WHILE, PATIENCE).await.unwrap();
 
@@ -149,12 +126,12 @@ async fn a_pause_outlives_every_replica_and_holds_for_those_that_come_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_records_and_replays_rest_while_the_layer_is_paused() {
-    let (mut stage, mut dictionary) = scene("rest", 1).await;
+    let (mut stage, mut dictionary) = with_dictionary("rest", 1).await;
     let users = dictionary.users().len();
     (0..users).for_each(|user| dictionary.withhold_user(user));
     dictionary.write(&mut stage.redis).await.unwrap();
     stage.produce(LAYER, orders(&dictionary, 1, 50)).await.unwrap();
-    let service = replica(&stage).await;
+    let service = replica(&stage, LAYER, &[]).await;
     stage.drained(LAYER, PATIENCE).await.unwrap();
     service.pause(&json!({"reason": "menu migration"})).await.unwrap();
     let before = stage.footprint(LAYER).await.unwrap();
@@ -197,10 +174,10 @@ async fn waiting_records_and_replays_rest_while_the_layer_is_paused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_a_pause_in_vain_is_told_who_is_missing() {
-    let (stage, _) = scene("missing", 2).await;
-    let (quick, frozen) = (replica(&stage).await, replica(&stage).await);
+    let (stage, _) = with_dictionary("missing", 2).await;
+    let (quick, frozen) = (replica(&stage, LAYER, &[]).await, replica(&stage, LAYER, &[]).await);
     let frozen_id = second_member(&quick).await;
-    signal(&frozen, "-STOP");
+    frozen.freeze().unwrap();
     let path = "/api/v1/consumer/pause?wait=1s";
     let (status, paused) = quick.post(path, &json!({"reason": "menu migration"})).await.unwrap();
     // On a very slow machine it is known to be gone by now; that it has paused nobody can say.
@@ -210,7 +187,7 @@ async fn who_waits_for_a_pause_in_vain_is_told_who_is_missing() {
         assert_eq!((status.as_u16(), &paused["state"], &paused["finished_at"]), (202, &json!("running"), &Value::Null));
         assert_eq!(paused["progress"]["members_total"], 2);
     }
-    signal(&frozen, "-CONT");
+    frozen.thaw().unwrap();
     let paused = quick.finished(&paused, PATIENCE).await.unwrap();
     assert_eq!(paused["state"], "done");
     at_rest(&quick, 2, 0, 2).await;
@@ -220,9 +197,9 @@ async fn who_waits_for_a_pause_in_vain_is_told_who_is_missing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_member_is_shown_as_gone_and_nobody_waits_for_it() {
-    let (stage, _) = scene("dead", 2).await;
-    let survivor = replica(&stage).await;
-    let mut fallen = replica(&stage).await;
+    let (stage, _) = with_dictionary("dead", 2).await;
+    let survivor = replica(&stage, LAYER, &[]).await;
+    let mut fallen = replica(&stage, LAYER, &[]).await;
     let fallen_id = second_member(&survivor).await;
     fallen.kill().await.unwrap();
     let paused = survivor.pause(&json!({"reason": "menu migration"})).await.unwrap();

@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use sqlx::Executor as _;
 use uuid::Uuid;
 
+use crate::beginnings::replica;
+
 const LAYER: &str = "stg";
 const LETTERS: usize = 10_000;
 /// Records that come after those, once the cause is mended.
@@ -25,12 +27,6 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const DRAIN: Duration = Duration::from_mins(10);
 const A_WHILE: Duration = Duration::from_secs(6);
 const SETTINGS: [(&str, &str); 1] = [("DEAD_LETTER_BREAKER_PERCENT", "100")];
-
-async fn replica(stage: &Stage) -> Service {
-    let service = stage.start(LAYER, &SETTINGS).unwrap();
-    service.ready(PATIENCE).await.unwrap();
-    service
-}
 
 async fn count(stage: &Stage, status: &str) -> i64 {
     sqlx::query_scalar("select count(*) from ops.dead_letters where layer = $1 and status = $2")
@@ -108,7 +104,7 @@ async fn scene(name: &str, letters: usize, rest: usize) -> (Stage, Service, Vec<
     let refuse = "alter table stg.order_events add constraint refused check (object_id < 0)";
     stage.pool.execute(refuse).await.unwrap();
     stage.produce(LAYER, backlog[..letters].to_vec()).await.unwrap();
-    let service = replica(&stage).await;
+    let service = replica(&stage, LAYER, &SETTINGS).await;
     stage.drained(LAYER, DRAIN).await.unwrap();
     assert_eq!(count(&stage, "open").await, i64::try_from(letters).unwrap());
     stage.pool.execute("alter table stg.order_events drop constraint refused").await.unwrap();
@@ -118,7 +114,7 @@ async fn scene(name: &str, letters: usize, rest: usize) -> (Stage, Service, Vec<
 /// Starts a second replica; returns the member that was there before, for telling them apart.
 async fn joined(stage: &Stage, first: &Service) -> (Uuid, Service) {
     let member = *members(first).await.first().unwrap();
-    let second = replica(stage).await;
+    let second = replica(stage, LAYER, &SETTINGS).await;
     until("two members", PATIENCE, async || Ok((members(&second).await.len() == 2).then_some(()))).await.unwrap();
     (member, second)
 }

@@ -125,7 +125,7 @@ impl Scene {
             let at = Utc::now();
             match trouble {
                 Trouble::Falls => victim.kill().await.unwrap(),
-                Trouble::Freezes => signal(&victim, "-STOP"),
+                Trouble::Freezes => victim.freeze().unwrap(),
                 Trouble::Leaves => assert_eq!(victim.stop(GRACE).await.unwrap().code(), Some(0)),
                 Trouble::IsJoined => {}
             }
@@ -148,7 +148,7 @@ impl Scene {
         let other = match trouble {
             Trouble::Falls | Trouble::Leaves => self.stage.start(LAYER, &SMALL_BATCHES).unwrap(),
             Trouble::Freezes => {
-                signal(&victim, "-CONT");
+                victim.thaw().unwrap();
                 victim
             }
             Trouble::IsJoined => {
@@ -181,11 +181,6 @@ impl Scene {
         drop((self.before, self.members));
         self.stage.tear_down().await.unwrap();
     }
-}
-
-fn signal(service: &Service, signal: &str) {
-    let id = service.process.id().unwrap().to_string();
-    assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
 }
 
 /// Where the group is, by what it committed last.

@@ -1,14 +1,13 @@
 //! Stored orders that are out of the ordinary when they are sent onward again: given up, without a readable time, far
 //! apart, large.
 
-use std::time::Duration;
-
 use ordervault_demo::kafka::read_topic;
 use ordervault_demo::stage::{Service, Stage};
 use redis::AsyncCommands as _;
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_mins(1);
+use crate::beginnings::with_replica;
+
 const REPUBLISH: &str = "/api/v1/order-events/republish?wait=60s";
 const REACH: i64 = 10_000;
 
@@ -21,10 +20,7 @@ const WATCH: &str = "create table portions (records bigint, ids bigint); \
      create trigger watch after update on ops.operations for each row execute function watch()";
 
 async fn scene(name: &str) -> (Stage, Service) {
-    let stage = Stage::build(name, 1).await.unwrap();
-    let service = stage.start("stg", &[]).unwrap();
-    service.ready(PATIENCE).await.unwrap();
-    (stage, service)
+    with_replica(name, 1, "stg", &[]).await
 }
 
 /// An order of this stage's own user and restaurant, as it lies in the table.
