@@ -36,11 +36,13 @@ RUN ORDERVAULT_COMMIT=$COMMIT \
     cargo build --release --locked -p ordervault-stg -p ordervault-dds -p ordervault-cdm -p ordervault-demo
 RUN for name in stg dds cdm demo; do \
         program=target/release/ordervault-$name root=/images/$name; \
-        mkdir -p "$root/etc/ssl/certs" "$root/usr/bin"; \
+        mkdir -p "$root/etc/ssl/certs" "$root/usr/bin" "$root/usr/lib/ssl"; \
         cp "$program" "$root/usr/bin/"; \
         strip "$root/usr/bin/ordervault-$name"; \
         ldd "$program" | grep -o '/[^ ]*' | xargs cp -L --parents -t "$root"; \
         cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"; \
+        # Where OpenSSL looks, which is to say Kafka's client; the others look above.
+        ln -s /etc/ssl/certs/ca-certificates.crt "$root/usr/lib/ssl/cert.pem"; \
         echo 'ordervault:x:65532:65532::/:/usr/sbin/nologin' >"$root/etc/passwd"; \
         # Without it the C library asks DNS before /etc/hosts.
         echo 'hosts: files dns' >"$root/etc/nsswitch.conf"; \
