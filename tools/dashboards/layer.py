@@ -14,7 +14,7 @@ def verdict():
             "What is it doing?",
             "none",
             "Replicas by the state that they are in. More than one state for long: a replica does not do what is desired.",
-            [promql(f"sum by (state) (ordervault_actual_state{{{L}}}) > 0", "{{state}}", instant=True)],
+            [promql(f"sum by (state) (ordervault_actual_state{{{L}}}) > 0", "{{state}}")],
             width=5,
             thresholds=steps(),
             textMode="value_and_name",

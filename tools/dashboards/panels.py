@@ -117,7 +117,9 @@ def mappings(words):
 
 
 def stat(title, unit, description, targets, width=4, height=4, **more):
-    """One number, or one for each series, in the colour of its threshold."""
+    """One number, or one for each series, in the colour of its threshold: as it is now. The last one of a range would stand there for
+    hours after nobody gives one any more."""
+    targets = [{**target, "range": False, "instant": True} if target["datasource"] == PROMETHEUS else target for target in targets]
     more.setdefault("overrides", [])
     values = {"calcs": ["lastNotNull"], "fields": more.pop("fields", ""), "values": False}
     return panel(
