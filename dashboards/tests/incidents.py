@@ -374,6 +374,20 @@ def slow_but_in_step():
     )
 
 
+def slow_by_turns():
+    """The oldest record's age goes up and down within two minutes: no cause is told of, since none holds for five."""
+    world = World()
+    world.set("ordervault_lag_seconds", lambda now: 30 + 30 * (now % 4), layer="cdm")
+    late_records(world, 40, 1000, 0.5)
+    return test(
+        "a layer that falls behind and catches up by turns, so that every other record is late",
+        world,
+        240,
+        (45, []),
+        *[(step, [alert("RecordsLate", "critical", layer="cdm")]) for step in range(100, 108)],
+    )
+
+
 def paused_then_slow_in_step():
     """What a pause left is worked off; what comes after is not excused by it."""
     world = World()
@@ -591,6 +605,19 @@ def stale_audit():
     )
 
 
+def never_audited():
+    world = World(("a",))
+    world.only("ordervault_audit_daily")
+    return test(
+        "audits are to be daily, and none has ever come to its end",
+        world,
+        760,
+        (719, []),
+        (740, [alert("AuditStale", "warning", layer="cdm")]),
+        seconds=240,
+    )
+
+
 def audited_by_hand():
     world = World(("a",))
     world.only("ordervault_audit")
@@ -617,6 +644,7 @@ INCIDENTS = [
     slow_database,
     slow_from_the_start,
     slow_but_in_step,
+    slow_by_turns,
     paused_then_slow_in_step,
     flapping,
     not_obeying,
@@ -637,7 +665,7 @@ CALM = [
     nothing_to_do,
     current_on_a_short_topic,
 ]
-DAYS = [slow_burn, stale_audit, audited_by_hand, lost_for_a_day, lost_replica_for_hours]
+DAYS = [slow_burn, stale_audit, never_audited, audited_by_hand, lost_for_a_day, lost_replica_for_hours]
 
 
 def files(rules):
