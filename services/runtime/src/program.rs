@@ -20,6 +20,8 @@ use crate::version::{COMMIT, VERSION};
 
 /// `EX_USAGE`: a setting or the command line is wrong.
 const USAGE: u8 = 64;
+/// What is logged where nothing else is asked for. What sqlx warns of is told by those who meet it.
+const LOGGED: &str = "info,sqlx=error";
 
 /// What a layer tells its command line.
 pub trait Program {
@@ -82,14 +84,16 @@ pub fn main<P: Program>() -> ExitCode {
         "text" => Some(false),
         _ => None,
     });
+    let takes = "levels by target, as info,ordervault_runtime=debug";
+    let filter = settings.or("RUST_LOG", EnvFilter::new(LOGGED), takes, |text| EnvFilter::builder().parse(text).ok());
     let faults = settings.faults();
-    let (Some(config), Some(json), true) = (config, json, faults.is_empty()) else {
+    let (Some(config), Some(json), Some(filter), true) = (config, json, filter, faults.is_empty()) else {
         for fault in &faults {
             eprintln!("{fault}");
         }
         return ExitCode::from(USAGE);
     };
-    log_as(json);
+    log_as(json, filter);
     if let Verb::Healthcheck = verb {
         return healthcheck(P::runtime(&config).http_addr);
     }
@@ -176,8 +180,7 @@ fn healthcheck(address: SocketAddr) -> ExitCode {
     }
 }
 
-fn log_as(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=error"));
+fn log_as(json: bool, filter: EnvFilter) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     if json {
         // A request's span stands alone: its list would say everything twice.

@@ -74,6 +74,7 @@ async fn all_bad_settings_are_named_at_once_and_no_secret_is_shown() {
         ("API_OPS_TOKENS", "alice:good,swordfish-4"),
         ("API_READ_TOKENS_FILE", "/nowhere/tokens"),
         ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
+        ("RUST_LOG", "info,sqlx=loud"),
     ];
     let said = refusal(&stage, "stg", &settings).await;
     let named: Vec<&str> = said.lines().filter_map(|line| line.split_once(": ").map(|(name, _)| name)).collect();
@@ -84,6 +85,7 @@ async fn all_bad_settings_are_named_at_once_and_no_secret_is_shown() {
         "KAFKA_CONSUMER_USERNAME",
         "API_OPS_TOKENS",
         "API_READ_TOKENS_FILE",
+        "RUST_LOG",
     ] {
         assert!(named.contains(&name), "{name} is not named: {said}");
     }
