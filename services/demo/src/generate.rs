@@ -105,7 +105,7 @@ pub async fn recount(cdm: Option<&str>) -> Result<bool, Box<dyn StdError + Send 
     let mut reports =
         vec![recount.compare_stg(&pool).await?, recount.compare_dds(&pool).await?, recount.compare_cdm(&pool).await?];
     if let Some(cdm) = cdm {
-        reports.push(recount.compare_reads(cdm.trim_end_matches('/')).await?);
+        reports.push(recount.compare_reads(cdm.trim_end_matches('/'), servers::read_token().as_deref()).await?);
     }
     let mut equal = true;
     for report in reports {

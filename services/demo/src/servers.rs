@@ -40,6 +40,17 @@ pub async fn warehouse() -> Result<PgPool, Error> {
     Ok(PgPool::connect_with(options).await?)
 }
 
+/// A token of `API_READ_TOKENS` with which CDM lets one read; a digest is none.
+#[must_use]
+pub fn read_token() -> Option<String> {
+    held("API_READ_TOKENS").as_deref().and_then(first_token).map(str::to_owned)
+}
+
+fn first_token(named: &str) -> Option<&str> {
+    let tokens = named.split(',').filter_map(|one| one.trim().split_once(':'));
+    tokens.map(|(_, token)| token).find(|token| !token.starts_with("sha256:"))
+}
+
 fn brokers(hosts: &str, port: u16) -> String {
     let with_port = |host: &str| if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") };
     hosts.split(',').map(|host| with_port(host.trim())).collect::<Vec<_>>().join(",")
@@ -66,5 +77,11 @@ mod tests {
     #[test]
     fn a_host_keeps_the_port_that_it_brings() {
         assert_eq!(brokers("a, b:9091", 9092), "a:9092,b:9091");
+    }
+
+    #[test]
+    fn a_reader_shows_a_token_and_never_a_digest() {
+        assert_eq!(first_token("bi:sha256:00ff, ops:a:b"), Some("a:b"));
+        assert_eq!(first_token("bi:sha256:00ff"), None);
     }
 }

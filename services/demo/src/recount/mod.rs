@@ -154,13 +154,13 @@ impl Recount {
         compare_tables(pool, &self.marts, self.with_names).await
     }
 
-    /// Compares the same counters as CDM serves them at this address.
+    /// Compares the same counters as CDM serves them at this address, to whoever has the token where reads need one.
     ///
     /// # Errors
     ///
     /// When it does not serve them.
-    pub async fn compare_reads(&self, url: &str) -> Result<Report, Error> {
-        reads::compare_reads(url, &self.marts, self.with_names).await
+    pub async fn compare_reads(&self, url: &str, token: Option<&str>) -> Result<Report, Error> {
+        reads::compare_reads(url, token, &self.marts, self.with_names).await
     }
 }
 

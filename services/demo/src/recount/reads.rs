@@ -39,10 +39,20 @@ const READS: [Read; 5] = [
 ];
 
 /// Compares every list whole.
-pub(super) async fn compare_reads(url: &str, marts: &[Table], with_names: bool) -> Result<Report, Error> {
+pub(super) async fn compare_reads(
+    url: &str,
+    token: Option<&str>,
+    marts: &[Table],
+    with_names: bool,
+) -> Result<Report, Error> {
+    let client = reqwest::Client::new();
     let mut report = Report::default();
     for (read, mart) in READS.iter().zip(marts) {
-        let answer = reqwest::get(format!("{url}/api/v1/{}?format=ndjson", read.path)).await?;
+        let mut request = client.get(format!("{url}/api/v1/{}?format=ndjson", read.path));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await?;
         let (status, body) = (answer.status(), answer.text().await?);
         if !status.is_success() {
             return Err(Error::Answered(format!("GET {}", read.path), status, body));

@@ -115,7 +115,7 @@ impl Stage {
     pub async fn recount_with_reads(&self, names: &NameCheck, cdm: &Service) -> Result<Vec<Report>, Error> {
         let recount = self.counted(names).await?;
         let mut reports = self.compared(&recount).await?;
-        reports.push(recount.compare_reads(&cdm.url).await?);
+        reports.push(recount.compare_reads(&cdm.url, None).await?);
         Ok(reports)
     }
 
