@@ -208,13 +208,13 @@ pub struct Counted {
 }
 
 /// Counts the dead letters of a layer.
-pub async fn count(pool: &PgPool, layer: &str) -> Result<Vec<Counted>, sqlx::Error> {
+pub async fn count(connection: &mut PgConnection, layer: &str) -> Result<Vec<Counted>, sqlx::Error> {
     sqlx::query_as(
         "select status, code, count(*) as letters, \
                 extract(epoch from now() - min(first_seen))::float8 as oldest_age_seconds \
          from ops.dead_letters where layer = $1 group by status, code",
     )
     .bind(layer)
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await
 }

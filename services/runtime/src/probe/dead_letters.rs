@@ -19,12 +19,19 @@ const CODES: usize = 30;
 pub async fn count_dead_letters(database: Database, layer: &'static str, metrics: Arc<Metrics>) {
     let mut shown = Shown::default();
     loop {
-        let began = Instant::now();
-        let pool = database.pool();
-        if let Ok(Ok(counted)) = tokio::time::timeout(COUNT_WITHIN, dead_letter::count(&pool, layer)).await {
-            show(&counted, &metrics, &mut shown);
-        }
-        tokio::time::sleep(EVERY.max(began.elapsed() * IDLE_SHARE)).await;
+        let rest = match database.pool().acquire().await {
+            Ok(mut connection) => {
+                let began = Instant::now();
+                let counted = tokio::time::timeout(COUNT_WITHIN, dead_letter::count(&mut connection, layer)).await;
+                if let Ok(Ok(counted)) = counted {
+                    show(&counted, &metrics, &mut shown);
+                }
+                began.elapsed() * IDLE_SHARE
+            }
+            // The wait for a database that is away is no counting to rest from.
+            Err(_) => Duration::ZERO,
+        };
+        tokio::time::sleep(EVERY.max(rest)).await;
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ordervault_demo::orders::Produced;
 use ordervault_demo::own_server::OwnServer;
 use ordervault_demo::proxy::{Cut, Proxy};
 use ordervault_demo::stage::{Commit, LAYERS, until};
@@ -31,6 +32,31 @@ async fn postgresql_that_crashes_and_comes_back_loses_nothing() {
     scene.recovered().await;
     scene.produce(200).await;
     scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_counted_again_as_soon_as_postgresql_is_back() {
+    let postgres = OwnServer::start("postgres", &[]).unwrap();
+    let mut scene = Scene::set(postgres.environment("PG_").unwrap(), "pg_letters").await;
+    scene.start().await;
+    postgres.verb("kill").unwrap();
+    scene.named("stg", "postgres").await;
+    // Longer than a connection is waited for.
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    postgres.verb("start").unwrap();
+    scene.recovered().await;
+    let bad = Produced { key: None, partition: None, payload: b"nonsense".to_vec() };
+    scene.stage.produce("stg", [bad]).await.unwrap();
+    until("the dead letter in the metrics", NOTICE, async || {
+        let (_, text) = scene.services[0].get("/metrics").await?;
+        let mut open =
+            text.lines().filter(|line| line.starts_with("ordervault_dead_letters{") && line.contains("open"));
+        Ok(open.any(|line| line.ends_with(" 1")).then_some(()))
+    })
+    .await
+    .unwrap();
+    drop(scene.services);
+    scene.stage.tear_down().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
