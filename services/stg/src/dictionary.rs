@@ -10,7 +10,7 @@ use ordervault_contracts::text;
 use ordervault_contracts::time::Time;
 use ordervault_runtime::fault::{Dependency, Outage};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisConnectionInfo};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisConnectionInfo, RedisError, RedisResult};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -198,7 +198,16 @@ impl Dictionary {
     /// Whether Redis answers.
     pub async fn ping(&self) -> Result<(), Outage> {
         let mut connection = self.connect().await?;
-        redis::cmd("PING").query_async(&mut connection).await.map_err(|error| outage(&error))
+        self.heard(redis::cmd("PING").query_async(&mut connection).await).await
+    }
+
+    /// An answer, or what its lack means. A server whose host has died without a word leaves a connection on which nothing is
+    /// ever answered, and which its manager takes for well; the next question gets another one.
+    async fn heard<T>(&self, answer: RedisResult<T>) -> Result<T, Outage> {
+        if answer.as_ref().is_err_and(RedisError::is_timeout) {
+            *self.connection.lock().await = None;
+        }
+        answer.map_err(|error| outage(&error))
     }
 
     /// What lies under each id that is there: a text, or the reason why it is none.
@@ -206,7 +215,7 @@ impl Dictionary {
         let mut connection = self.connect().await?;
         let mut mget = redis::cmd("MGET");
         mget.arg(ids.iter().collect::<Vec<_>>());
-        let values: Vec<Option<Vec<u8>>> = mget.query_async(&mut connection).await.map_err(|error| outage(&error))?;
+        let values: Vec<Option<Vec<u8>>> = self.heard(mget.query_async(&mut connection).await).await?;
         let mut held = HashMap::new();
         let mut absent = Vec::new();
         for (id, value) in ids.iter().zip(values) {
@@ -221,7 +230,7 @@ impl Dictionary {
             kinds.cmd("TYPE").arg(id);
         }
         if !absent.is_empty() {
-            let kinds: Vec<String> = kinds.query_async(&mut connection).await.map_err(|error| outage(&error))?;
+            let kinds: Vec<String> = self.heard(kinds.query_async(&mut connection).await).await?;
             for (id, kind) in absent.into_iter().zip(kinds) {
                 if kind != "none" && kind != "string" {
                     held.insert(id.clone(), Err(format!("the key holds a {kind}, expected a string")));

@@ -98,6 +98,20 @@ async fn redis_that_is_away_for_ten_seconds_loses_nothing() {
     scene.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_whose_host_dies_without_a_word_is_asked_anew() {
+    let mut environment: BTreeMap<String, String> = std::env::vars().collect();
+    let redis = address(&environment, "REDIS_HOST", "REDIS_PORT");
+    let proxy = Proxy::start(listener().await, redis).unwrap();
+    environment.insert("REDIS_PORT".to_owned(), proxy.address.port().to_string());
+    let mut scene = Scene::set(environment, "redis_silent").await;
+    scene.start().await;
+    proxy.cut_when(Cut::Silently, 1, |piece| piece.windows(4).any(|window| window == b"MGET"));
+    scene.produce(500).await;
+    sprung(&proxy).await;
+    scene.end().await;
+}
+
 async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
