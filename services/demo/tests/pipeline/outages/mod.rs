@@ -41,7 +41,7 @@ async fn dead_letters_are_counted_again_as_soon_as_postgresql_is_back() {
     scene.start().await;
     postgres.verb("kill").unwrap();
     scene.named("stg", "postgres").await;
-    // Longer than a connection is waited for.
+    // The outage has to outlast the wait for a connection, and nobody tells when that is given up.
     tokio::time::sleep(Duration::from_secs(15)).await;
     postgres.verb("start").unwrap();
     scene.recovered().await;
@@ -100,10 +100,7 @@ async fn redis_that_is_away_for_ten_seconds_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_whose_host_dies_without_a_word_is_asked_anew() {
-    let mut environment: BTreeMap<String, String> = std::env::vars().collect();
-    let redis = address(&environment, "REDIS_HOST", "REDIS_PORT");
-    let proxy = Proxy::start(listener().await, redis).unwrap();
-    environment.insert("REDIS_PORT".to_owned(), proxy.address.port().to_string());
+    let (environment, proxy) = behind_a_proxy("REDIS_HOST", "REDIS_PORT").await;
     let mut scene = Scene::set(environment, "redis_silent").await;
     scene.start().await;
     proxy.cut_when(Cut::Silently, 1, |piece| piece.windows(4).any(|window| window == b"MGET"));
@@ -120,16 +117,21 @@ fn address(environment: &BTreeMap<String, String>, host: &str, port: &str) -> So
     format!("{}:{}", environment[host], environment[port]).parse().unwrap()
 }
 
+/// The environment of the tests, but for one server that is reached through a proxy.
+async fn behind_a_proxy(host: &str, port: &str) -> (BTreeMap<String, String>, Proxy) {
+    let mut environment: BTreeMap<String, String> = std::env::vars().collect();
+    let proxy = Proxy::start(listener().await, address(&environment, host, port)).unwrap();
+    environment.insert(port.to_owned(), proxy.address.port().to_string());
+    (environment, proxy)
+}
+
 async fn sprung(proxy: &Proxy) {
     until("the cuts", DRAIN, async || Ok((proxy.cuts_left() == 0).then_some(()))).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_cut_in_the_middle_of_a_commit_lose_nothing_and_count_nothing_twice() {
-    let mut environment: BTreeMap<String, String> = std::env::vars().collect();
-    let postgres = address(&environment, "PG_WAREHOUSE_HOST", "PG_WAREHOUSE_PORT");
-    let proxy = Proxy::start(listener().await, postgres).unwrap();
-    environment.insert("PG_WAREHOUSE_PORT".to_owned(), proxy.address.port().to_string());
+    let (environment, proxy) = behind_a_proxy("PG_WAREHOUSE_HOST", "PG_WAREHOUSE_PORT").await;
     let mut scene = Scene::set(environment, "cut_commit").await;
     scene.start().await;
     for cut in [Cut::After, Cut::Before] {
