@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 
 /// An alert is to fire this soon, on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(4);
-/// Half a minute of production is a second here: every window and every wait of the rules is that much shorter.
+/// Half a minute of production is a second here: every window, wait and look back of the rules is that much shorter.
 const SHORTER: u64 = 30;
 
 /// Where the project's own files lie.
@@ -138,7 +138,7 @@ fn configuration(services: &[&Service]) -> String {
     .to_string()
 }
 
-/// The rules with every window and wait divided.
+/// The rules with every window, wait and look back divided.
 fn shortened(rules: &str) -> String {
     let mut shorter = String::new();
     for line in rules.lines() {
@@ -152,6 +152,11 @@ fn shortened(rules: &str) -> String {
         while let Some((before, after)) = rest.split_once('[') {
             let (window, behind) = after.split_once(']').unwrap();
             let _ = write!(shorter, "{before}[{}s]", seconds(window) / SHORTER);
+            rest = behind;
+        }
+        if let Some((before, after)) = rest.split_once(" offset ") {
+            let (back, behind) = after.split_once(' ').unwrap();
+            let _ = write!(shorter, "{before} offset {}s ", seconds(back) / SHORTER);
             rest = behind;
         }
         shorter.push_str(rest);
