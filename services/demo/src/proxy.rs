@@ -1,6 +1,7 @@
 //! A TCP proxy that cuts connections where a test says so: faults of a network that cannot be made otherwise.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -85,20 +86,27 @@ impl Drop for Proxy {
 async fn pass(client: TcpStream, server: TcpStream, trap: Arc<Mutex<Option<Trap>>>, mut cut_all: watch::Receiver<u64>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
+    let is_silent = AtomicBool::new(false);
     // Whichever ends first ends the connection; dropping the halves closes both sides.
     tokio::select! {
         _ = cut_all.changed() => {}
-        () = requests(from_client, to_server, trap) => {}
-        () = answers(from_server, to_client) => {}
+        () = requests(from_client, to_server, trap, &is_silent) => {}
+        () = answers(from_server, to_client, &is_silent) => {}
     }
 }
 
-async fn requests(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, trap: Arc<Mutex<Option<Trap>>>) {
+async fn requests(
+    mut client: OwnedReadHalf,
+    mut server: OwnedWriteHalf,
+    trap: Arc<Mutex<Option<Trap>>>,
+    is_silent: &AtomicBool,
+) {
     let mut piece = vec![0; PIECE];
     loop {
         let Ok(length @ 1..) = client.read(&mut piece).await else { return };
         let cut = sprung(&trap, &piece[..length]);
         if cut == Some(Cut::Silently) {
+            is_silent.store(true, Ordering::SeqCst);
             return std::future::pending().await;
         }
         if cut == Some(Cut::Before) || server.write_all(&piece[..length]).await.is_err() || cut == Some(Cut::After) {
@@ -107,8 +115,20 @@ async fn requests(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, trap: A
     }
 }
 
-async fn answers(mut server: OwnedReadHalf, mut client: OwnedWriteHalf) {
-    let _ = tokio::io::copy(&mut server, &mut client).await;
+async fn answers(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, is_silent: &AtomicBool) {
+    let mut piece = vec![0; PIECE];
+    while let Ok(length @ 1..) = server.read(&mut piece).await {
+        if is_silent.load(Ordering::SeqCst) {
+            break;
+        }
+        if client.write_all(&piece[..length]).await.is_err() {
+            return;
+        }
+    }
+    // The end of a server that is silent is not heard of, either.
+    if is_silent.load(Ordering::SeqCst) {
+        std::future::pending().await
+    }
 }
 
 fn sprung(trap: &Mutex<Option<Trap>>, piece: &[u8]) -> Option<Cut> {

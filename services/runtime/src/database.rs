@@ -7,12 +7,13 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{Connection as _, Executor as _, Postgres, Transaction};
+use sqlx::{Postgres, Transaction};
 use tokio::time::Instant;
 
 use crate::config::PostgresConfig;
 use crate::fault::{Dependency, Fault, Outage, StoreError};
 use crate::reads::Reads;
+use crate::session::{self, Session};
 
 /// The server ends what nobody waits for any more: a session whose client is gone must not hold its locks. What is read
 /// after a lock is taken must be what is committed by then, whatever the role's own default is.
@@ -94,20 +95,12 @@ impl Database {
         [("road", self.work.pool()), ("requests", self.requests.pool()), ("reads", self.analysts.pool())]
     }
 
-    /// A connection for what asks for minutes, apart from the pools. Whoever drops it within a question leaves no busy
+    /// A session for what asks for minutes, apart from the pools. Whoever drops it within a question leaves no busy
     /// connection behind, and the server ends the question soon.
-    pub async fn session(&self, purpose: &str) -> Result<PgConnection, sqlx::Error> {
+    pub async fn session(&self, purpose: &str) -> Result<Session, sqlx::Error> {
         let options = &self.work.options;
         let name = format!("{}-{purpose}", options.get_application_name().unwrap_or_default());
-        let connect = async {
-            let mut connection = PgConnection::connect_with(&options.clone().application_name(&name)).await?;
-            begin_session(&mut connection, &[SESSION_BOUNDS, SESSION_OF_ITS_OWN_BOUNDS]).await?;
-            Ok(connection)
-        };
-        match tokio::time::timeout(self.work.bounds.turn, connect).await {
-            Ok(connected) => connected,
-            Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
-        }
+        Session::open(&options.clone().application_name(&name), &[SESSION_BOUNDS, SESSION_OF_ITS_OWN_BOUNDS]).await
     }
 
     /// The warehouse as handlers of requests ask it.
@@ -250,15 +243,8 @@ fn pool(options: &PgConnectOptions, bounds: Bounds) -> PgPool {
         .max_connections(bounds.connections)
         .acquire_timeout(bounds.turn)
         .test_before_acquire(false)
-        .after_connect(move |connection, _| Box::pin(begin_session(connection, bounds.session)))
+        .after_connect(move |connection, _| Box::pin(session::begin(connection, bounds.session)))
         .connect_lazy_with(options.clone())
-}
-
-async fn begin_session(connection: &mut PgConnection, statements: &[&'static str]) -> Result<(), sqlx::Error> {
-    for statement in statements {
-        connection.execute(*statement).await?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

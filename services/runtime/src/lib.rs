@@ -11,6 +11,7 @@ pub mod fault;
 pub mod backoff;
 pub mod health;
 pub mod metrics;
+pub mod session;
 pub mod database;
 pub mod migrations;
 pub mod reads;

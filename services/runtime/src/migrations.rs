@@ -5,6 +5,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use crate::config::PostgresConfig;
+use crate::session::Session;
 
 /// Serialises the creation of schemas between replicas and layers that start together.
 const MIGRATION_LOCK: i64 = 0x6f72_6465_7276_6c74;
@@ -17,29 +18,39 @@ pub async fn migrate(
     layer: &'static str,
     layer_migrations: &Migrator,
 ) -> Result<(), sqlx::Error> {
-    let options = config.connect_options(&format!("ordervault-{layer}-migrate"));
-    let mut connection = PgConnection::connect_with(&options).await?;
-    connection.execute("set client_min_messages = warning").await?;
-    for schema in ["ops", layer] {
-        create_schema(&mut connection, schema).await?;
-    }
-    // The layers share `ops` and the account of what was run there; whichever is a release ahead runs what is new.
-    run(&mut connection, &OPS_MIGRATIONS, "ops.schema_migrations").await?;
-    run(&mut connection, layer_migrations, &format!("{layer}.schema_migrations")).await?;
+    let Session { mut connection, lifeline } = open(config, layer).await?;
+    lifeline
+        .hold(async {
+            for schema in ["ops", layer] {
+                create_schema(&mut connection, schema).await?;
+            }
+            // The layers share `ops` and the account of what was run there; whichever is a release ahead runs what is new.
+            run(&mut connection, &OPS_MIGRATIONS, "ops.schema_migrations").await?;
+            run(&mut connection, layer_migrations, &format!("{layer}.schema_migrations")).await
+        })
+        .await?;
     connection.close().await
 }
 
 /// Gives others their rights to what the migrations made. It may be done again at any time, and by several at once.
 pub async fn grant(config: &PostgresConfig, layer: &'static str, grants: &'static str) -> Result<(), sqlx::Error> {
-    let options = config.connect_options(&format!("ordervault-{layer}-migrate"));
-    let mut connection = PgConnection::connect_with(&options).await?;
-    let mut tx = connection.begin().await?;
-    sqlx::query("select pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
-    // What cannot be granted is an error of the grants' own, and not a warning as well.
-    tx.execute("set local client_min_messages = error").await?;
-    tx.execute(grants).await?;
-    tx.commit().await?;
+    let Session { mut connection, lifeline } = open(config, layer).await?;
+    lifeline
+        .hold(async {
+            let mut tx = connection.begin().await?;
+            sqlx::query("select pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
+            // What cannot be granted is an error of the grants' own, and not a warning as well.
+            tx.execute("set local client_min_messages = error").await?;
+            tx.execute(grants).await?;
+            tx.commit().await
+        })
+        .await?;
     connection.close().await
+}
+
+async fn open(config: &PostgresConfig, layer: &'static str) -> Result<Session, sqlx::Error> {
+    let options = config.connect_options(&format!("ordervault-{layer}-migrate"));
+    Session::open(&options, &["set client_min_messages = warning"]).await
 }
 
 /// Creates the schema unless it is there; a role without the right to create schemas can still use one made for it.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -152,11 +153,13 @@ impl<P: Processor> Service<P> {
         });
         let member = Identity::new();
         let (tell, actual) = actual_state::door();
+        let (tell_renewed, renewed) = unbounded_channel();
         let consumer_doors = consumer::Doors {
             member: member.id,
             desired: doors.desired.clone(),
             pending: doors.pending.clone(),
             actual: tell,
+            renewed,
         };
         let beside = Arc::clone(&broker);
         let consumer = match Consumer::join(&config.kafka, config.limits, Arc::clone(&road), consumer_doors, beside) {
@@ -193,7 +196,9 @@ impl<P: Processor> Service<P> {
         running.spawn(probe::watch_enrichment(Arc::clone(&road)));
         let destination_topic = config.kafka.destination_topic.clone();
         // A thread of its own, since the client's questions block; it ends with the process.
-        std::thread::spawn(move || probe::watch_kafka(&broker, destination_topic.as_deref(), &health, &metrics));
+        std::thread::spawn(move || {
+            probe::watch_kafka(&broker, destination_topic.as_deref(), tell_renewed, &health, &metrics)
+        });
         let stop = shutdown.child_token();
         let mut consuming = std::pin::pin!(consumer.run(stop.clone()));
         let fallen = tokio::select! {

@@ -7,6 +7,7 @@ use chrono::NaiveTime;
 use futures_util::future::BoxFuture;
 use ordervault_runtime::control::operations::Kind;
 use ordervault_runtime::jobs::task::{Stop, Task, Work};
+use ordervault_runtime::session::Session;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -81,12 +82,15 @@ async fn run(work: Work<'_>) -> Result<(), Stop> {
     let mut course = Course { work, begun: Instant::now(), progress: Progress::new(), found: Vec::new() };
     // A cancellation that came while nobody worked on it is heard before anything is asked.
     course.note().await?;
-    let mut session = course.work.database.session("audit").await?;
-    course.look(&mut session).await?;
-    if asked.repair && course.counters_are_wrong() {
-        return repair::repair(&course, &mut session).await;
-    }
-    let mut tx = course.work.database.pool().begin().await?;
-    course.work.finish(&mut tx, &course.found).await?;
-    Ok(tx.commit().await?)
+    let Session { mut connection, lifeline } = course.work.database.session("audit").await?;
+    let work = async {
+        course.look(&mut connection).await?;
+        if asked.repair && course.counters_are_wrong() {
+            return repair::repair(&course, &mut connection).await;
+        }
+        let mut tx = course.work.database.pool().begin().await?;
+        course.work.finish(&mut tx, &course.found).await?;
+        Ok(tx.commit().await?)
+    };
+    lifeline.hold(work).await
 }

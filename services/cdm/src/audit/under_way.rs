@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ordervault_runtime::broker::{Broker, BrokerError};
+use ordervault_runtime::broker::{Broker, BrokerError, First};
 use ordervault_runtime::offsets::Standing;
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
@@ -39,10 +39,23 @@ async fn has_done_all(broker: &Arc<Broker>) -> Result<bool, BrokerError> {
         let later = standings(broker).await?;
         let gets_on = later.iter().any(|(id, now)| held.get(id).is_none_or(|then| now.next() > then.next()));
         if !gets_on || begun.elapsed() > PATIENCE {
-            return Ok(false);
+            return are_marks(broker, &later, &ends).await;
         }
         held = later;
     }
+}
+
+/// Whether no record lies where CDM is not: the marks of transactions it has nothing to do with.
+async fn are_marks(
+    broker: &Arc<Broker>,
+    standings: &BTreeMap<i32, Standing>,
+    ends: &BTreeMap<i32, i64>,
+) -> Result<bool, BrokerError> {
+    let open = standings.iter().filter(|(id, standing)| ends.get(id).is_some_and(|end| standing.next() < *end));
+    let open: BTreeMap<i32, i64> = open.map(|(id, standing)| (*id, standing.next())).collect();
+    let asked = open.clone();
+    let firsts = broker.ask(move |broker| broker.first_records(&asked)).await?;
+    Ok(open.keys().all(|id| firsts.get(id) == Some(&First::Nothing)))
 }
 
 async fn standings(broker: &Arc<Broker>) -> Result<BTreeMap<i32, Standing>, BrokerError> {

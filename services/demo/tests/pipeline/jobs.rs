@@ -1,18 +1,17 @@
 //! Jobs whose surroundings make them wait, whose questions cannot be answered, and whose records are large.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use ordervault_demo::orders::Produced;
-use ordervault_demo::proxy::{Cut, Proxy};
+use ordervault_demo::proxy::Cut;
 use ordervault_demo::stage::{OPERATOR, Service, Stage, until};
 use serde_json::{Value, json};
 use sqlx::Executor as _;
-use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::beginnings::with_replica;
+use crate::proxied::behind_a_proxy;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const SETTINGS: [(&str, &str); 1] = [("DEAD_LETTER_BREAKER_PERCENT", "100")];
@@ -154,11 +153,7 @@ async fn a_letter_is_replayed_while_orders_are_republished_for_hours() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_done_though_the_databases_host_dies_without_a_word_while_it_is_looked_for() {
-    let mut environment: BTreeMap<String, String> = std::env::vars().collect();
-    let postgres = format!("{}:{}", environment["PG_WAREHOUSE_HOST"], environment["PG_WAREHOUSE_PORT"]);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxy = Proxy::start(listener, postgres.parse().unwrap()).unwrap();
-    environment.insert("PG_WAREHOUSE_PORT".to_owned(), proxy.address.port().to_string());
+    let (environment, proxy) = behind_a_proxy("PG_WAREHOUSE_HOST", "PG_WAREHOUSE_PORT").await;
     let stage = Stage::build_on(environment, "silent", 1).await.unwrap();
     let looks = b"set runner";
     proxy.cut_when(Cut::Silently, 2, move |piece| piece.windows(looks.len()).any(|window| window == looks));

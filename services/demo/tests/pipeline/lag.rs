@@ -6,11 +6,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use ordervault_demo::dictionary::Dictionary;
 use ordervault_demo::kafka;
-use ordervault_demo::orders::{Mix, Trickle};
+use ordervault_demo::orders::{Mix, Produced, Trickle};
 use ordervault_demo::stage::{Service, Stage, Standing, Stream, until};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use serde_json::{Value, json};
 
-use crate::beginnings::{replica, with_dictionary};
+use crate::beginnings::{orders, replica, with_dictionary};
 
 const LAYER: &str = "stg";
 const PARTITIONS: i32 = 3;
@@ -184,6 +185,53 @@ async fn the_lag_of_partitions_that_nobody_holds_is_the_brokers_as_well() {
         let said = service.offsets().await?;
         let mut partitions = said["partitions"].as_array().unwrap().iter();
         Ok((said["total_lag"] == 0 && partitions.all(|partition| partition["member"].is_string())).then_some(()))
+    })
+    .await
+    .unwrap();
+    drop(service);
+    stage.tear_down().await.unwrap();
+}
+
+/// A gauge of the partition.
+fn gauge(metrics: &str, name: &str) -> Option<f64> {
+    let name = format!("ordervault_{name}{{partition=\"0\",layer=\"{LAYER}\"}} ");
+    metrics.lines().find_map(|line| line.strip_prefix(&name))?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mark_of_a_producers_transaction_is_no_lag_once_its_records_are_done() {
+    let (stage, dictionary) = with_dictionary("lag_marks", 1).await;
+    let service = replica(&stage, LAYER, &[]).await;
+    let records: Vec<Produced> = orders(&dictionary, 1, 20);
+    let end = i64::try_from(records.len()).unwrap();
+    let (mut config, topic) = (stage.cluster.client(), stage.source_topic(LAYER));
+    let producer: FutureProducer = config.set("transactional.id", &stage.name).create().unwrap();
+    tokio::task::spawn_blocking(move || {
+        producer.init_transactions(PATIENCE).unwrap();
+        producer.begin_transaction().unwrap();
+        for record in &records {
+            producer
+                .send_result(FutureRecord::<[u8], Vec<u8>>::to(&topic).payload(&record.payload).partition(0))
+                .unwrap();
+        }
+        producer.commit_transaction(PATIENCE).unwrap();
+    })
+    .await
+    .unwrap();
+    until("all but the mark to be done", PATIENCE, async || {
+        let standing = &stage.standings(LAYER).await?[0];
+        Ok((standing.committed == Some(end) && standing.high == end + 1).then_some(()))
+    })
+    .await
+    .unwrap();
+    let said = service.offsets().await.unwrap();
+    assert_eq!((&said["total_lag"], &said["partitions"][0]["lag_seconds"]), (&json!(0), &json!(0.0)), "{said}");
+    // All of it can be read, and nothing was forgotten yet: the margin is the commit.
+    let committed = format!("{end}").parse().ok();
+    until("metrics without lag", PATIENCE, async || {
+        let (_, metrics) = service.get("/metrics").await?;
+        let shown = ["retention_margin_records", "lag_records", "lag_seconds"].map(|name| gauge(&metrics, name));
+        Ok((shown == [committed, Some(0.0), Some(0.0)]).then_some(()))
     })
     .await
     .unwrap();

@@ -5,11 +5,13 @@
 #![expect(clippy::unwrap_used, reason = "tests may")]
 
 mod beginnings;
+mod proxied;
 
 // What becomes of records and orders.
 mod becomes;
 mod adversarial;
 mod surroundings;
+mod recreated;
 mod too_much;
 mod renaming;
 mod orders;

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use ordervault_demo::proxy::Cut;
 use ordervault_demo::stage::{LAYERS, Service, Stage, until};
 use sqlx::{AssertSqlSafe, Connection as _};
+
+use crate::proxied::behind_a_proxy;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_of_every_layer_migrate_an_empty_database_at_the_same_moment() {
@@ -82,6 +85,23 @@ async fn a_start_that_waits_says_for_what_and_nothing_of_what_it_has_not_looked_
     other.close().await.unwrap();
     service.ready(Duration::from_mins(1)).await.unwrap();
     drop((away, service));
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_is_begun_anew_where_the_servers_host_died_without_a_word_in_its_middle() {
+    let stage = Stage::build("silent_migration", 1).await.unwrap();
+    let (_, proxy) = behind_a_proxy("PG_WAREHOUSE_HOST", "PG_WAREHOUSE_PORT").await;
+    let asks = b"create schema stg";
+    proxy.cut_when(Cut::Silently, 1, move |piece| piece.windows(asks.len()).any(|window| window == asks));
+    let service = stage.start("stg", &[("PG_WAREHOUSE_PORT", &proxy.address.port().to_string())]).unwrap();
+    until("the silence", Duration::from_mins(1), async || Ok((proxy.cuts_left() == 0).then_some(()))).await.unwrap();
+    // The next server has never heard of the session.
+    let end = "select pg_terminate_backend(pid) from pg_stat_activity \
+         where datname = current_database() and application_name = 'ordervault-stg-migrate'";
+    sqlx::query(end).execute(&stage.pool).await.unwrap();
+    service.ready(Duration::from_mins(1)).await.unwrap();
+    drop(service);
     stage.tear_down().await.unwrap();
 }
 

@@ -24,11 +24,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 mod asking;
 mod deadline;
 mod empty_group;
-mod first_times;
+mod first_records;
 mod leaders;
 
 use asking::Asking;
 use deadline::Deadline;
+pub use first_records::First;
 
 use crate::config::KafkaConfig;
 use crate::consumer::list_of;
@@ -192,13 +193,12 @@ impl Broker {
         self.ask_leaders(partitions, deadline, |led| self.list_offsets(led, Offset::Offset(millis), deadline))
     }
 
-    /// When the first record at or after an offset entered Kafka, for those of the partitions that have such a record
-    /// with a time, where it could be had in time.
-    pub fn first_times(&self, offsets: &BTreeMap<i32, i64>) -> Result<BTreeMap<i32, DateTime<Utc>>, BrokerError> {
+    /// The first record at or after an offset, for those of the partitions of which that could be had in time.
+    pub fn first_records(&self, offsets: &BTreeMap<i32, i64>) -> Result<BTreeMap<i32, First>, BrokerError> {
         if offsets.is_empty() {
             return Ok(BTreeMap::new());
         }
-        first_times::read(&self.config, offsets, Deadline::begun())
+        first_records::read(&self.config, offsets, Deadline::begun())
     }
 
     /// Commits without being a member, which the broker takes only while the group has none: else

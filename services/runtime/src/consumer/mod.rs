@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 mod client;
 mod gate;
+mod batch;
 mod worker;
 mod partition;
 mod reset;
@@ -44,6 +45,7 @@ use crate::broker::Broker;
 use crate::config::{KafkaConfig, Limits};
 use crate::control::steering::PendingReader;
 use crate::desired_state::DesiredStateReader;
+use crate::probe::Renewed;
 use crate::processor::Processor;
 use crate::road::Road;
 
@@ -65,6 +67,8 @@ pub struct Doors {
     pub pending: PendingReader,
     /// What the consumer does.
     pub actual: ActualStateWriter,
+    /// Partitions that were made anew under the client's feet.
+    pub renewed: UnboundedReceiver<Renewed>,
 }
 
 /// The loop's whole state; nobody else touches it.
@@ -145,6 +149,7 @@ impl<P: Processor> Consumer<P> {
                 answer = self.commits.answer() => { self.on_commit(answer); None }
                 Ok(()) = self.doors.desired.changed() => { self.give_account(); None }
                 Ok(()) = self.doors.pending.changed() => { self.begin_resets(); None }
+                Some(renewed) = self.doors.renewed.recv() => { self.on_renewed(&renewed); None }
                 _ = tick.tick() => { self.on_tick(); None }
                 // Records come by their partitions' queues; here the client says what concerns all of them.
                 polled = self.client.recv() => Some(polled.map(|message| message.partition())),

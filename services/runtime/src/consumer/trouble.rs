@@ -10,6 +10,7 @@ use super::commits::Commits;
 use super::partition::{Partition, Phase};
 use super::{Consumer, client, farewell};
 use crate::fault::Dependency;
+use crate::probe::Renewed;
 use crate::processor::Processor;
 
 /// Trouble that has not shown itself for so long is over; the client repeats an error at least every 30 s.
@@ -68,6 +69,14 @@ impl<P: Processor> Consumer<P> {
     /// A record that did not come by its partition's queue has been missed by its worker, which may be past it.
     pub(super) fn on_stray_record(&mut self, partition: i32) {
         self.rejoin(&format!("a record of partition {partition} came outside its queue"));
+    }
+
+    /// The client would go on at its offsets of the old topic. The next one begins where the group's commits say, and without
+    /// any at the first record.
+    pub(super) fn on_renewed(&mut self, ends: &Renewed) {
+        self.rejoin(&format!(
+            "partitions were made anew and now end at {ends:?}: sooner than before, or without a commit"
+        ));
     }
 
     /// A worker that has ended without being asked has met a fault of this program. Its partition begins again at the

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use futures_util::{FutureExt as _, StreamExt as _};
 use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::batch::Batch;
 use super::client::Events;
 use super::watcher;
 use crate::config::Limits;
@@ -66,15 +66,20 @@ impl<P: Processor> Worker<P> {
     pub async fn run(mut self) {
         let (partition, worker) = (self.partition, self.id);
         let watcher = watcher(partition);
-        while let Some(first) = self.first().await {
+        let mut ahead = None;
+        while let Some(first) = self.first(ahead.take()).await {
             // The batch is taken once it is its turn, so that no more of them are in memory than are worked.
             let Some(turn) = self.turn().await else { break };
             self.tell(Report::Began { partition, worker });
-            let batch = self.batch(first);
-            self.road.travel(&batch, Origin::Partition, &watcher).await;
-            if let Some(last) = batch.last() {
-                self.tell(Report::Done { partition, worker, frontier: last.offset + 1, records: batch.len() });
+            let batch = Batch::take(&self.queue, &self.limits, &self.topic, first);
+            for error in batch.errors {
+                self.tell(Report::Trouble { partition, worker, error });
             }
+            self.road.travel(&batch.records, Origin::Partition, &watcher).await;
+            if let Some(last) = batch.records.last() {
+                self.tell(Report::Done { partition, worker, frontier: last.offset + 1, records: batch.records.len() });
+            }
+            ahead = batch.ahead;
             drop(turn);
         }
         let Self { queue, tell, .. } = self;
@@ -83,13 +88,17 @@ impl<P: Processor> Worker<P> {
         let _ = tell.send(Report::Ended { partition, worker });
     }
 
-    /// The next record, as soon as there is one and the layer is to run; `None` when the worker is to stop.
-    async fn first(&mut self) -> Option<Record> {
+    /// The next record, `ahead` where it was read already, as soon as there is one and the layer is to run; `None` when the
+    /// worker is to stop.
+    async fn first(&mut self, mut ahead: Option<Record>) -> Option<Record> {
         loop {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,
                 _ = self.desired.wait_for(|desired| !desired.is_paused()) => {}
+            }
+            if let Some(ahead) = ahead.take() {
+                return Some(ahead);
             }
             let error = tokio::select! {
                 biased;
@@ -123,30 +132,6 @@ impl<P: Processor> Worker<P> {
                 _ = self.desired.wait_for(|desired| !desired.is_paused()) => {}
             }
         }
-    }
-
-    /// A batch as large as the backlog makes it, within the bounds: nothing is waited for.
-    fn batch(&self, first: Record) -> Vec<Record> {
-        let mut bytes = first.bytes();
-        let mut batch = vec![first];
-        let mut messages = self.queue.stream();
-        while batch.len() < self.limits.batch_records && bytes < self.limits.batch_bytes {
-            match messages.next().now_or_never().flatten() {
-                Some(Ok(message)) => {
-                    let record = Record::copy_of(&message, &self.topic);
-                    // A pause that falls between two records has the client repeat the one that is in our hands.
-                    if batch.last().is_some_and(|last| last.offset < record.offset) {
-                        bytes += record.bytes();
-                        batch.push(record);
-                    }
-                }
-                Some(Err(error)) => {
-                    self.tell(Report::Trouble { partition: self.partition, worker: self.id, error });
-                }
-                None => break,
-            }
-        }
-        batch
     }
 
     fn tell(&self, report: Report) {

@@ -48,9 +48,9 @@ pub async fn plan(
     let mut plan = Plan::draw(target, &standings);
     let before_the_end = plan.partitions.iter().filter(|moved| moved.target < standings[&moved.partition].high);
     let firsts = before_the_end.map(|moved| (moved.partition, moved.target)).collect();
-    let times = broker.ask(move |broker| broker.first_times(&firsts)).await?;
+    let firsts = broker.ask(move |broker| broker.first_records(&firsts)).await?;
     for moved in &mut plan.partitions {
-        moved.first_record_time = times.get(&moved.partition).copied();
+        moved.first_record_time = firsts.get(&moved.partition).and_then(|first| first.time());
     }
     Ok(plan)
 }

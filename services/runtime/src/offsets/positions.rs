@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::standing::Standing;
-use crate::broker::{Broker, BrokerError};
+use crate::broker::{Broker, BrokerError, First};
 
 /// How far the group is.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -41,7 +41,8 @@ pub struct PartitionPosition {
     /// One past the last record that may be read; null with `error`.
     #[schema(required = true)]
     pub high: Option<i64>,
-    /// How many offsets lie between what the group would read next and the end; null with `error`.
+    /// How many offsets lie between what the group would read next and the end, 0 where none of them is a record's, but
+    /// all are a transaction's marks and what was taken back; null with `error`.
     #[schema(required = true)]
     pub lag: Option<i64>,
     /// How many seconds ago the first record entered Kafka that is not yet processed; 0 without lag, null where that
@@ -72,7 +73,7 @@ pub async fn positions(broker: &Arc<Broker>, mut held: BTreeMap<i32, Held>) -> R
     let known = standings.iter().filter_map(|(id, standing)| Some((*id, standing.as_ref().ok()?)));
     let next: BTreeMap<i32, i64> =
         known.filter(|(_, standing)| standing.lag() > 0).map(|(id, standing)| (id, standing.next())).collect();
-    let times = broker.ask(move |broker| broker.first_times(&next)).await?;
+    let firsts = broker.ask(move |broker| broker.first_records(&next)).await?;
     let now = Utc::now();
     let position = |(id, standing): (i32, Result<Standing, BrokerError>)| {
         let (position, member) = held.remove(&id).map_or((None, None), |held| (held.position, Some(held.member)));
@@ -80,7 +81,8 @@ pub async fn positions(broker: &Arc<Broker>, mut held: BTreeMap<i32, Held>) -> R
             Ok(standing) => (Some(standing), None),
             Err(error) => (None, Some(error.to_string())),
         };
-        let lag = standing.map(|standing| standing.lag());
+        let first = firsts.get(&id).copied();
+        let lag = standing.map(|standing| if first == Some(First::Nothing) { 0 } else { standing.lag() });
         PartitionPosition {
             partition: id,
             committed: standing.and_then(|standing| standing.committed),
@@ -88,7 +90,11 @@ pub async fn positions(broker: &Arc<Broker>, mut held: BTreeMap<i32, Held>) -> R
             low: standing.map(|standing| standing.low),
             high: standing.map(|standing| standing.high),
             lag,
-            lag_seconds: if lag == Some(0) { Some(0.0) } else { times.get(&id).map(|time| seconds_since(*time, now)) },
+            lag_seconds: if lag == Some(0) {
+                Some(0.0)
+            } else {
+                first.and_then(First::time).map(|time| seconds_since(time, now))
+            },
             member,
             error,
         }

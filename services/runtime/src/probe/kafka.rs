@@ -1,10 +1,11 @@
 //! Kafka: whether it answers, whether the topics are there, and how far the group is behind.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use tokio::sync::mpsc::UnboundedSender;
 
+use super::lag::Lags;
+use super::topic::{Renewed, Topic};
 use super::{EVERY, WATCHER};
 use crate::broker::{Broker, BrokerError};
 use crate::fault::Dependency;
@@ -12,13 +13,15 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::offsets::Standing;
 
-/// When the first uncommitted record entered Kafka takes a client of its own to find out. In between, the age of the one
-/// before is shown, which is the greater one.
-const TIMES_EVERY: Duration = Duration::from_secs(10);
-
-/// Looks at the broker for ever.
-pub fn watch_kafka(broker: &Broker, destination_topic: Option<&str>, health: &Health, metrics: &Metrics) -> ! {
-    let mut look = Look::default();
+/// Looks at the broker for ever, and tells of partitions that were made anew.
+pub fn watch_kafka(
+    broker: &Broker,
+    destination_topic: Option<&str>,
+    tell: UnboundedSender<Renewed>,
+    health: &Health,
+    metrics: &Metrics,
+) -> ! {
+    let mut look = Look { lags: Lags::default(), topic: Topic::new(tell) };
     loop {
         let check = Dependency::Kafka.name();
         match look.at(broker, destination_topic, metrics) {
@@ -30,13 +33,9 @@ pub fn watch_kafka(broker: &Broker, destination_topic: Option<&str>, health: &He
 }
 
 /// What is remembered from one look to the next.
-#[derive(Default)]
 struct Look {
-    /// By partition: an offset, and when the first record there or behind it entered Kafka.
-    times: BTreeMap<i32, (i64, DateTime<Utc>)>,
-    /// By partition: where it ended.
-    ends: BTreeMap<i32, i64>,
-    asked: Option<Instant>,
+    lags: Lags,
+    topic: Topic,
 }
 
 impl Look {
@@ -46,63 +45,27 @@ impl Look {
         if let Some(topic) = destination_topic {
             broker.partitions_of(topic)?;
         }
-        let now = Utc::now();
         let mut silent = Ok(());
-        let mut behind = BTreeMap::new();
+        let mut standings = BTreeMap::new();
         for (partition, standing) in Standing::ask(broker, &partitions, None)? {
             match standing {
                 Ok(standing) => {
-                    show(partition, standing, metrics);
-                    let next = standing.next();
-                    if standing.lag() > 0 {
-                        behind.insert(partition, next);
-                    }
-                    // What was not there at the last look has only just come.
-                    if self.ends.insert(partition, standing.high).is_some_and(|end| next >= end) {
-                        self.times.insert(partition, (next, now));
-                    }
+                    show_retention(partition, standing, metrics);
+                    standings.insert(partition, standing);
                 }
                 // What is known of it stays what it last was, and the others go on.
                 Err(error) => silent = silent.and(Err(error)),
             }
         }
-        self.show_ages(broker, behind, now, metrics)?;
+        self.topic.compare(&standings);
+        self.lags.show(broker, &standings, metrics)?;
         silent
-    }
-
-    /// `behind` are the partitions that lag, with the offset of the first record that is not committed.
-    fn show_ages(
-        &mut self,
-        broker: &Broker,
-        behind: BTreeMap<i32, i64>,
-        now: DateTime<Utc>,
-        metrics: &Metrics,
-    ) -> Result<(), BrokerError> {
-        self.times.retain(|partition, _| behind.contains_key(partition));
-        let is_known = |partition: &i32, next: &i64| self.times.get(partition).is_some_and(|(at, _)| at == next);
-        let unknown: BTreeMap<i32, i64> =
-            behind.into_iter().filter(|(partition, next)| !is_known(partition, next)).collect();
-        if !unknown.is_empty() && self.asked.is_none_or(|asked| asked.elapsed() >= TIMES_EVERY) {
-            self.asked = Some(Instant::now());
-            let found = broker.first_times(&unknown)?;
-            self.times.extend(found.into_iter().map(|(partition, time)| (partition, (unknown[&partition], time))));
-        }
-        for (partition, (_, time)) in &self.times {
-            // A producer's clock may be ahead of ours.
-            let seconds = (now - *time).as_seconds_f64().max(0.0);
-            metrics.lag_seconds.with_label_values(&[&*partition.to_string()]).set(seconds);
-        }
-        Ok(())
     }
 }
 
-fn show(partition: i32, standing: Standing, metrics: &Metrics) {
+fn show_retention(partition: i32, standing: Standing, metrics: &Metrics) {
     let label = &[&*partition.to_string()];
-    metrics.lag_records.with_label_values(label).set(standing.lag());
     metrics.log_start_offset.with_label_values(label).set(standing.low);
-    if standing.lag() == 0 {
-        metrics.lag_seconds.with_label_values(label).set(0.0);
-    }
     match standing.committed {
         Some(committed) => metrics.retention_margin_records.with_label_values(label).set(committed - standing.low),
         None => drop(metrics.retention_margin_records.remove_label_values(label)),
@@ -111,6 +74,9 @@ fn show(partition: i32, standing: Standing, metrics: &Metrics) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use chrono::Utc;
     use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
@@ -118,6 +84,10 @@ mod tests {
     use super::*;
     use crate::config::{KafkaConfig, RuntimeConfig, Settings, Topics};
     use crate::consumer::list_of;
+
+    fn look() -> Look {
+        Look { lags: Lags::default(), topic: Topic::new(tokio::sync::mpsc::unbounded_channel().0) }
+    }
 
     fn config(cluster: &MockCluster<'_, DefaultProducerContext>) -> KafkaConfig {
         let (host, topics) = (cluster.bootstrap_servers(), Topics { group: "g", source: "orders", destination: None });
@@ -140,7 +110,7 @@ mod tests {
         produce(0);
         produce(1);
         let (broker, metrics) = (Broker::new(&config).unwrap(), Metrics::new("cdm"));
-        let mut look = Look::default();
+        let mut look = look();
         let lag = |partition: i32| metrics.lag_records.with_label_values(&[&partition.to_string()]).get();
         look.at(&broker, None, &metrics).unwrap();
         assert_eq!((lag(0), lag(1)), (1, 1));
@@ -172,12 +142,12 @@ mod tests {
         let (broker, metrics) = (Broker::new(&config).unwrap(), Metrics::new("cdm"));
         let age = || metrics.lag_seconds.with_label_values(&["0"]).get();
         produce_old();
-        Look::default().at(&broker, None, &metrics).unwrap();
+        look().at(&broker, None, &metrics).unwrap();
         assert!(age() >= 3_600.0, "{}", age());
 
         let member: BaseConsumer = config.client().set("group.id", "g").create().unwrap();
         member.commit(&list_of("orders", [(0, Some(1))]), CommitMode::Sync).unwrap();
-        let mut look = Look::default();
+        let mut look = look();
         look.at(&broker, None, &metrics).unwrap();
         assert!(age() < 1e-9, "{}", age());
         produce_old();

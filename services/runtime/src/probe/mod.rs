@@ -5,6 +5,8 @@ use std::time::Duration;
 
 mod postgres;
 mod kafka;
+mod topic;
+mod lag;
 mod dead_letters;
 mod audits;
 
@@ -12,6 +14,7 @@ pub use audits::show_audits;
 pub use dead_letters::count_dead_letters;
 pub use kafka::watch_kafka;
 pub use postgres::watch_postgres;
+pub use topic::Renewed;
 
 use crate::fault::Dependency;
 use crate::processor::Processor;

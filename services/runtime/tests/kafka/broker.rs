@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ordervault_runtime::broker::{Broker, BrokerError, Committed, Watermarks};
+use ordervault_runtime::broker::{Broker, BrokerError, Committed, First, Watermarks};
 
 use crate::stand::{Stand, at, config_with};
 
@@ -63,16 +63,18 @@ async fn a_time_leads_to_the_first_record_at_or_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_time_of_a_record_is_had_for_many_partitions_at_once_and_none_at_the_end() {
-    let stand = Stand::build("first_times", 4).await;
+async fn the_first_record_is_had_of_many_partitions_at_once_and_none_at_the_end() {
+    let stand = Stand::build("first_records", 4).await;
     stand.produce(0, [0, 10, 20].map(at)).await;
     stand.produce(1, [30, 40].map(at)).await;
     stand.produce(2, [50].map(at)).await;
     stand.delete_below(1, 1).await;
     let asked = BTreeMap::from([(0, 1), (1, 0), (2, 1), (3, 0)]);
-    let times = stand.ask(move |broker| broker.first_times(&asked)).await;
-    assert_eq!(times, BTreeMap::from([(0, at(10)), (1, at(40))]), "2 is at its end, 3 is empty");
-    let beyond = stand.ask(|broker| broker.first_times(&BTreeMap::from([(0, 99)]))).await;
+    let firsts = stand.ask(move |broker| broker.first_records(&asked)).await;
+    let record = |time| First::Record(Some(time));
+    let expected = BTreeMap::from([(0, record(at(10))), (1, record(at(40))), (2, First::Nothing), (3, First::Nothing)]);
+    assert_eq!(firsts, expected, "2 is at its end, 3 is empty");
+    let beyond = stand.ask(|broker| broker.first_records(&BTreeMap::from([(0, 99)]))).await;
     assert_eq!(beyond, BTreeMap::new(), "the records before are not meant");
     assert_eq!(stand.members().await, 0);
     assert!(stand.ask_each(|broker| broker.committed(&[0, 1, 2, 3])).await.is_empty());
@@ -94,8 +96,9 @@ async fn records_taken_back_and_the_marks_of_transactions_are_passed_over_and_ha
     let mut fastest = Duration::MAX;
     for _ in 0..3 {
         let begun = Instant::now();
-        let times = stand.ask(|broker| broker.first_times(&BTreeMap::from([(0, 1), (1, 0)]))).await;
-        assert_eq!(times, BTreeMap::from([(0, at(20))]), "1 holds nothing but what was taken back");
+        let firsts = stand.ask(|broker| broker.first_records(&BTreeMap::from([(0, 1), (1, 0)]))).await;
+        let expected = BTreeMap::from([(0, First::Record(Some(at(20)))), (1, First::Nothing)]);
+        assert_eq!(firsts, expected, "1 holds nothing but what was taken back");
         fastest = fastest.min(begun.elapsed());
     }
     assert!(fastest < SOON, "{fastest:?}");
@@ -153,8 +156,8 @@ async fn a_broker_that_accepts_connections_and_says_nothing_is_given_up_after_th
             assert!(matches!(error, BrokerError::TimedOut), "{error}");
         },
         async {
-            let times = broker.ask(|broker| broker.first_times(&BTreeMap::from([(0, 0)]))).await;
-            assert_eq!(times.unwrap(), BTreeMap::new());
+            let firsts = broker.ask(|broker| broker.first_records(&BTreeMap::from([(0, 0)]))).await;
+            assert_eq!(firsts.unwrap(), BTreeMap::new());
         },
     );
 }

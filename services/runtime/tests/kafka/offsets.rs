@@ -149,13 +149,19 @@ async fn partitions_without_a_leader_or_with_one_that_does_not_answer_say_so_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lag_of_nothing_but_what_was_taken_back_has_no_age() {
-    let stand = Stand::build("marks", 1).await;
+async fn what_was_taken_back_and_the_marks_of_transactions_are_no_lag() {
+    let stand = Stand::build("marks", 2).await;
     let producer = stand.transaction().await;
     stand.send(&producer, 0, [seconds_ago(10)]).await;
-    stand.take_back(&producer, &[(0, 2)]).await;
+    stand.send(&producer, 1, [seconds_ago(20)]).await;
+    stand.take_back(&producer, &[(0, 2), (1, 2)]).await;
+    stand.produce(1, [seconds_ago(5)]).await;
     let found = positions(&stand).await;
-    assert_eq!((found.total_lag, found.partitions[0].lag_seconds), (2, None));
+    let row = |of: &offsets::PartitionPosition| (of.low.unwrap(), of.high.unwrap(), of.lag.unwrap());
+    assert_eq!(found.partitions.iter().map(row).collect::<Vec<_>>(), [(0, 2, 0), (0, 3, 3)]);
+    assert_eq!((found.total_lag, found.partitions[0].lag_seconds), (3, Some(0.0)));
+    let age = found.partitions[1].lag_seconds.unwrap();
+    assert!((5.0..5.0 + NEAR).contains(&age), "{age}");
     stand.tear_down().await;
 }
 

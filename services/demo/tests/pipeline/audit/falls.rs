@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use ordervault_demo::stage::OPERATOR;
+use ordervault_demo::proxy::Cut;
+use ordervault_demo::stage::{OPERATOR, until};
 use serde_json::{Value, json};
 use sqlx::Executor as _;
 use uuid::Uuid;
+
+use crate::proxied::behind_a_proxy;
 
 use super::scene::{AUDIT_WAITS, PATIENCE, Scene, differing, found};
 
@@ -91,6 +94,22 @@ async fn an_audit_whose_connection_is_lost_is_begun_anew_and_the_next_one_waits_
         assert_eq!(done["state"], "done", "{done}");
         assert_eq!(differing(&done), BTreeMap::new(), "{done}");
     }
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_is_begun_anew_where_the_servers_host_died_without_a_word_in_its_middle() {
+    let (_, proxy) = behind_a_proxy("PG_WAREHOUSE_HOST", "PG_WAREHOUSE_PORT").await;
+    let port = proxy.address.port().to_string();
+    let scene = Scene::set("audit_silent", 1, &[("PG_WAREHOUSE_PORT", &port)]).await;
+    let asks = b") looked_at";
+    proxy.cut_when(Cut::Silently, 1, move |piece| piece.windows(asks.len()).any(|window| window == asks));
+    let (_, audit) = scene.cdm[0].post("/api/v1/audit", &json!({})).await.unwrap();
+    until("the silence", PATIENCE, async || Ok((proxy.cuts_left() == 0).then_some(()))).await.unwrap();
+    // The next server has never heard of the session.
+    done_to_session(&scene, "pg_terminate_backend").await;
+    let done = scene.cdm[0].finished(&audit, PATIENCE).await.unwrap();
+    assert_eq!((&done["state"], differing(&done)), (&json!("done"), BTreeMap::new()), "{done}");
     scene.end().await;
 }
 

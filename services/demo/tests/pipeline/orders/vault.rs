@@ -7,6 +7,7 @@ use ordervault_demo::dictionary::{Dictionary, Dish, Restaurant};
 use ordervault_demo::orders::Produced;
 use ordervault_demo::stage::{Service, Stage};
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 
 use super::scene::{PATIENCE, Said, Scene, assert_refused, key, newest, time};
 
@@ -265,6 +266,33 @@ async fn an_order_of_a_vault_that_was_taken_over_is_shown_and_one_that_is_not_th
         assert_refused(&service, &format!("/api/v1/orders/{id}"), 404, "order_not_found").await;
     }
     assert_refused(&service, "/api/v1/orders/1?at=now", 400, "unknown_parameter").await;
+    drop(service);
+    stage.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_loaded_by_the_servers_clock_and_not_by_a_replicas() {
+    let stage = Stage::build("clock", 1).await.unwrap();
+    // A server whose clock is a month behind.
+    let skewed = format!(
+        "create schema skewed; create function skewed.clock_timestamp() returns timestamptz language sql \
+         as $$ select pg_catalog.now() - interval '30 days' $$; \
+         alter database {} set search_path = skewed, pg_catalog, public",
+        stage.name
+    );
+    sqlx::raw_sql(AssertSqlSafe(skewed)).execute(&stage.pool).await.unwrap();
+    let service = stage.start("dds", &[]).unwrap();
+    stage.produce("dds", [Produced { key: None, partition: None, payload: message(1, 1) }]).await.unwrap();
+    stage.drained("dds", PATIENCE).await.unwrap();
+    let loaded: Vec<(String, bool)> = sqlx::query_as(
+        "select kind, load_dt < (now() at time zone 'utc') - interval '29 days' \
+         from (select 'order', load_dt from dds.h_order union all select 'status', load_dt from dds.s_order_status \
+               union all select 'category', load_dt from dds.h_category) loaded (kind, load_dt) order by kind",
+    )
+    .fetch_all(&stage.pool)
+    .await
+    .unwrap();
+    assert_eq!(loaded, ["category", "order", "status"].map(|kind| (kind.to_owned(), true)));
     drop(service);
     stage.tear_down().await.unwrap();
 }

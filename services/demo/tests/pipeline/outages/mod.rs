@@ -4,8 +4,6 @@
 mod nameless;
 mod scene;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use ordervault_demo::orders::Produced;
@@ -13,7 +11,8 @@ use ordervault_demo::own_server::OwnServer;
 use ordervault_demo::proxy::{Cut, Proxy};
 use ordervault_demo::stage::{Commit, LAYERS, until};
 use serde_json::json;
-use tokio::net::TcpListener;
+
+use crate::proxied::{address, behind_a_proxy, listener};
 
 use scene::{DRAIN, NOTICE, SMALL_BATCHES, START, Scene};
 
@@ -107,22 +106,6 @@ async fn redis_whose_host_dies_without_a_word_is_asked_anew() {
     scene.produce(500).await;
     sprung(&proxy).await;
     scene.end().await;
-}
-
-async fn listener() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").await.unwrap()
-}
-
-fn address(environment: &BTreeMap<String, String>, host: &str, port: &str) -> SocketAddr {
-    format!("{}:{}", environment[host], environment[port]).parse().unwrap()
-}
-
-/// The environment of the tests, but for one server that is reached through a proxy.
-async fn behind_a_proxy(host: &str, port: &str) -> (BTreeMap<String, String>, Proxy) {
-    let mut environment: BTreeMap<String, String> = std::env::vars().collect();
-    let proxy = Proxy::start(listener().await, address(&environment, host, port)).unwrap();
-    environment.insert(port.to_owned(), proxy.address.port().to_string());
-    (environment, proxy)
 }
 
 async fn sprung(proxy: &Proxy) {

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use ordervault_demo::own_server::OwnServer;
 
 use super::scene::Scene;
-use super::{address, listener};
+use crate::proxied::{address, listener};
 
 /// The kind of a request that asks for brokers and topics, and the version from which its answer is as it is read here.
 const METADATA: [u8; 2] = [0, 3];
