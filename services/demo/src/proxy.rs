@@ -127,7 +127,7 @@ async fn answers(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, is_silen
     }
     // The end of a server that is silent is not heard of, either.
     if is_silent.load(Ordering::SeqCst) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

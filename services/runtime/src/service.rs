@@ -194,11 +194,7 @@ impl<P: Processor> Service<P> {
         running.spawn(probe::watch_postgres(database.clone(), layer, Arc::clone(&health), Arc::clone(&metrics)));
         running.spawn(probe::count_dead_letters(database.clone(), layer, Arc::clone(&metrics)));
         running.spawn(probe::watch_enrichment(Arc::clone(&road)));
-        let destination_topic = config.kafka.destination_topic.clone();
-        // A thread of its own, since the client's questions block; it ends with the process.
-        std::thread::spawn(move || {
-            probe::watch_kafka(&broker, destination_topic.as_deref(), tell_renewed, &health, &metrics)
-        });
+        probe::watch_kafka(broker, config.kafka.destination_topic, tell_renewed, health, metrics);
         let stop = shutdown.child_token();
         let mut consuming = std::pin::pin!(consumer.run(stop.clone()));
         let fallen = tokio::select! {

@@ -1,6 +1,7 @@
 //! Kafka: whether it answers, whether the topics are there, and how far the group is behind.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -13,23 +14,26 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::offsets::Standing;
 
-/// Looks at the broker for ever, and tells of partitions that were made anew.
+/// Looks at the broker for ever, and tells of partitions that were made anew. On a thread of its own, since the client's
+/// questions block; it ends with the process.
 pub fn watch_kafka(
-    broker: &Broker,
-    destination_topic: Option<&str>,
+    broker: Arc<Broker>,
+    destination_topic: Option<String>,
     tell: UnboundedSender<Renewed>,
-    health: &Health,
-    metrics: &Metrics,
-) -> ! {
-    let mut look = Look { lags: Lags::default(), topic: Topic::new(tell) };
-    loop {
-        let check = Dependency::Kafka.name();
-        match look.at(broker, destination_topic, metrics) {
-            Ok(()) => health.passes(check, WATCHER),
-            Err(reason) => health.fails(check, WATCHER, &reason.to_string()),
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+) {
+    std::thread::spawn(move || {
+        let mut look = Look { lags: Lags::default(), topic: Topic::new(tell) };
+        loop {
+            let check = Dependency::Kafka.name();
+            match look.at(&broker, destination_topic.as_deref(), &metrics) {
+                Ok(()) => health.passes(check, WATCHER),
+                Err(reason) => health.fails(check, WATCHER, &reason.to_string()),
+            }
+            std::thread::sleep(EVERY);
         }
-        std::thread::sleep(EVERY);
-    }
+    });
 }
 
 /// What is remembered from one look to the next.
