@@ -145,18 +145,22 @@ fn shortened(rules: &str) -> String {
         if let Some((what, wait)) =
             line.split_once("for: ").filter(|(what, _)| ["", "keep_firing_"].contains(&what.trim()))
         {
-            let _ = writeln!(shorter, "{what}for: {}s", seconds(wait) / SHORTER);
+            let _ = writeln!(shorter, "{what}for: {}s", seconds(wait).unwrap() / SHORTER);
             continue;
         }
         let mut rest = line;
         while let Some((before, after)) = rest.split_once('[') {
             let (window, behind) = after.split_once(']').unwrap();
-            let _ = write!(shorter, "{before}[{}s]", seconds(window) / SHORTER);
+            let _ = write!(shorter, "{before}[{}s]", seconds(window).unwrap() / SHORTER);
             rest = behind;
         }
-        if let Some((before, after)) = rest.split_once(" offset ") {
-            let (back, behind) = after.split_once(' ').unwrap();
-            let _ = write!(shorter, "{before} offset {}s ", seconds(back) / SHORTER);
+        // The word stands in what people are told, too.
+        let looks_back = rest.split_once(" offset ").and_then(|(before, after)| {
+            let (back, behind) = after.split_once(' ')?;
+            Some((before, seconds(back)?, behind))
+        });
+        if let Some((before, back, behind)) = looks_back {
+            let _ = write!(shorter, "{before} offset {}s ", back / SHORTER);
             rest = behind;
         }
         shorter.push_str(rest);
@@ -165,16 +169,17 @@ fn shortened(rules: &str) -> String {
     shorter
 }
 
-fn seconds(duration: &str) -> u64 {
-    let (number, unit) = duration.split_at(duration.len() - 1);
+/// `None` of what is no duration.
+fn seconds(duration: &str) -> Option<u64> {
+    let (number, unit) = duration.split_at_checked(duration.len().checked_sub(1)?)?;
     let in_seconds = match unit {
         "s" => 1,
         "m" => 60,
         "h" => 3_600,
         "d" => 86_400,
-        _ => panic!("{duration} is no duration"),
+        _ => return None,
     };
-    number.parse::<u64>().unwrap() * in_seconds
+    Some(number.parse::<u64>().ok()? * in_seconds)
 }
 
 fn escaped(text: &str) -> String {

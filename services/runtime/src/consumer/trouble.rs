@@ -75,7 +75,7 @@ impl<P: Processor> Consumer<P> {
     /// any at the first record.
     pub(super) fn on_renewed(&mut self, ends: &Renewed) {
         self.rejoin(&format!(
-            "partitions were made anew and now end at {ends:?}: sooner than before, or without a commit"
+            "partitions end before where they ended, or have lost their commit: the ends now are {ends:?}"
         ));
     }
 
