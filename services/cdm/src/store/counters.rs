@@ -10,10 +10,9 @@ use crate::domain::{Differences, Kind};
 
 /// The statements of one counter, over the lists of its two ids, the differences and the categories' names.
 struct Counter {
-    /// Locks the rows that are there, in key order.
-    lock: &'static str,
-    /// Adds, and makes the rows that are not there. A category that only leaves orders has no name in the batch, and
-    /// its row is there already.
+    /// Adds, makes the rows that are not there, and locks those that are taken off from, all in one pass in key order. With
+    /// a pass for the rows that are there and another for those that are not, two batches could each wait for the other.
+    /// A category that only leaves orders has no name in the batch; its row has one.
     add: &'static str,
     /// Takes off. A counter that somebody has changed by hand must not stop its orders: it stays at zero, and a recount
     /// shows it.
@@ -21,8 +20,6 @@ struct Counter {
 }
 
 const USER_PRODUCT: Counter = Counter {
-    lock: "select from cdm.user_product_counters join unnest($1::uuid[], $2::uuid[]) r(a, b) \
-           on user_id = a and product_id = b order by a, b for update of user_product_counters",
     add: "insert into cdm.user_product_counters as c (user_id, product_id, product_name, order_cnt) \
           select a, b, n.name, greatest(d, 0) \
           from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) r(a, b, d, category) \
@@ -34,12 +31,12 @@ const USER_PRODUCT: Counter = Counter {
 };
 
 const USER_CATEGORY: Counter = Counter {
-    lock: "select from cdm.user_category_counters join unnest($1::uuid[], $2::uuid[]) r(a, b) \
-           on user_id = a and category_id = b order by a, b for update of user_category_counters",
     add: "insert into cdm.user_category_counters as c (user_id, category_id, category_name, order_cnt) \
-          select a, b, category, greatest(d, 0) \
-          from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) r(a, b, d, category) \
-          where category is not null order by a, b \
+          select a, b, name, greatest(d, 0) \
+          from (select a, b, d, coalesce(category, ( \
+                    select category_name from cdm.user_category_counters where user_id = a and category_id = b \
+                )) from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) l(a, b, d, category) \
+          ) r(a, b, d, name) where name is not null order by a, b \
           on conflict (user_id, category_id) do update \
           set order_cnt = c.order_cnt + excluded.order_cnt",
     take_off: "update cdm.user_category_counters set order_cnt = greatest(order_cnt + d, 0) \
@@ -47,13 +44,15 @@ const USER_CATEGORY: Counter = Counter {
 };
 
 const RESTAURANT_CATEGORY: Counter = Counter {
-    lock: "select from cdm.restaurant_category_counters join unnest($1::uuid[], $2::uuid[]) r(a, b) \
-           on restaurant_id = a and category_id = b order by a, b for update of restaurant_category_counters",
     add: "insert into cdm.restaurant_category_counters as c \
               (restaurant_id, restaurant_name, category_id, category_name, order_cnt) \
-          select a, n.name, b, category, greatest(d, 0) \
-          from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) r(a, b, d, category) \
-          join cdm.names n on n.kind = 'restaurant' and n.id = a where category is not null order by a, b \
+          select a, n.name, b, r.name, greatest(d, 0) \
+          from (select a, b, d, coalesce(category, ( \
+                    select category_name from cdm.restaurant_category_counters \
+                    where restaurant_id = a and category_id = b \
+                )) from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) l(a, b, d, category) \
+          ) r(a, b, d, name) \
+          join cdm.names n on n.kind = 'restaurant' and n.id = a where r.name is not null order by a, b \
           on conflict (restaurant_id, category_id) do update \
           set order_cnt = c.order_cnt + excluded.order_cnt",
     take_off: "update cdm.restaurant_category_counters set order_cnt = greatest(order_cnt + d, 0) \
@@ -85,10 +84,6 @@ impl Counter {
         let (one, other): (Vec<Uuid>, Vec<Uuid>) = differences.keys().copied().unzip();
         let names: Vec<Option<&str>> = other.iter().map(|id| categories.get(id).copied()).collect();
         let less: Vec<(&(Uuid, Uuid), &i64)> = differences.iter().filter(|(_, difference)| **difference < 0).collect();
-        if !less.is_empty() {
-            // What is taken off is not among what is added, so the order of the keys is kept by locking all of them.
-            sqlx::query(self.lock).bind(&one).bind(&other).execute(&mut *tx).await?;
-        }
         sqlx::query(self.add)
             .bind(one)
             .bind(other)
