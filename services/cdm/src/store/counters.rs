@@ -12,8 +12,10 @@ use crate::domain::{Differences, Kind};
 struct Counter {
     /// Adds, makes the rows that are not there, and locks those that are taken off from, all in one pass in key order. With
     /// a pass for the rows that are there and another for those that are not, two batches could each wait for the other.
-    /// A category that only leaves orders has no name in the batch; its row has one.
     add: &'static str,
+    /// Reads the names of categories that only leave orders: the batch does not say them, and their rows do. It is asked by
+    /// itself, since within `add` a plan that was made for a small table would read all of it for each of them.
+    leaving: Option<&'static str>,
     /// Takes off. A counter that somebody has changed by hand must not stop its orders: it stays at zero, and a recount
     /// shows it.
     take_off: &'static str,
@@ -26,19 +28,22 @@ const USER_PRODUCT: Counter = Counter {
           join cdm.names n on n.kind = 'product' and n.id = b order by a, b \
           on conflict (user_id, product_id) do update \
           set order_cnt = c.order_cnt + excluded.order_cnt",
+    leaving: None,
     take_off: "update cdm.user_product_counters set order_cnt = greatest(order_cnt + d, 0) \
                from unnest($1::uuid[], $2::uuid[], $3::bigint[]) r(a, b, d) where user_id = a and product_id = b",
 };
 
 const USER_CATEGORY: Counter = Counter {
     add: "insert into cdm.user_category_counters as c (user_id, category_id, category_name, order_cnt) \
-          select a, b, name, greatest(d, 0) \
-          from (select a, b, d, coalesce(category, ( \
-                    select category_name from cdm.user_category_counters where user_id = a and category_id = b \
-                )) from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) l(a, b, d, category) \
-          ) r(a, b, d, name) where name is not null order by a, b \
+          select a, b, category, greatest(d, 0) \
+          from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) r(a, b, d, category) \
+          where category is not null order by a, b \
           on conflict (user_id, category_id) do update \
           set order_cnt = c.order_cnt + excluded.order_cnt",
+    leaving: Some(
+        "select a, b, category_name from unnest($1::uuid[], $2::uuid[]) r(a, b) \
+         join cdm.user_category_counters on user_id = a and category_id = b",
+    ),
     take_off: "update cdm.user_category_counters set order_cnt = greatest(order_cnt + d, 0) \
                from unnest($1::uuid[], $2::uuid[], $3::bigint[]) r(a, b, d) where user_id = a and category_id = b",
 };
@@ -46,15 +51,15 @@ const USER_CATEGORY: Counter = Counter {
 const RESTAURANT_CATEGORY: Counter = Counter {
     add: "insert into cdm.restaurant_category_counters as c \
               (restaurant_id, restaurant_name, category_id, category_name, order_cnt) \
-          select a, n.name, b, r.name, greatest(d, 0) \
-          from (select a, b, d, coalesce(category, ( \
-                    select category_name from cdm.restaurant_category_counters \
-                    where restaurant_id = a and category_id = b \
-                )) from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) l(a, b, d, category) \
-          ) r(a, b, d, name) \
-          join cdm.names n on n.kind = 'restaurant' and n.id = a where r.name is not null order by a, b \
+          select a, n.name, b, category, greatest(d, 0) \
+          from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) r(a, b, d, category) \
+          join cdm.names n on n.kind = 'restaurant' and n.id = a where category is not null order by a, b \
           on conflict (restaurant_id, category_id) do update \
           set order_cnt = c.order_cnt + excluded.order_cnt",
+    leaving: Some(
+        "select a, b, category_name from unnest($1::uuid[], $2::uuid[]) r(a, b) \
+         join cdm.restaurant_category_counters on restaurant_id = a and category_id = b",
+    ),
     take_off: "update cdm.restaurant_category_counters set order_cnt = greatest(order_cnt + d, 0) \
                from unnest($1::uuid[], $2::uuid[], $3::bigint[]) r(a, b, d) \
                where restaurant_id = a and category_id = b",
@@ -81,8 +86,10 @@ impl Counter {
         if differences.is_empty() {
             return Ok(());
         }
+        let held = self.names_of_leaving(tx, differences, categories).await?;
+        let name = |key: &(Uuid, Uuid)| categories.get(&key.1).copied().or_else(|| held.get(key).map(String::as_str));
+        let names: Vec<Option<&str>> = differences.keys().map(name).collect();
         let (one, other): (Vec<Uuid>, Vec<Uuid>) = differences.keys().copied().unzip();
-        let names: Vec<Option<&str>> = other.iter().map(|id| categories.get(id).copied()).collect();
         let less: Vec<(&(Uuid, Uuid), &i64)> = differences.iter().filter(|(_, difference)| **difference < 0).collect();
         sqlx::query(self.add)
             .bind(one)
@@ -100,6 +107,19 @@ impl Counter {
                 .await?;
         }
         Ok(())
+    }
+
+    async fn names_of_leaving(
+        &self,
+        tx: &mut PgConnection,
+        differences: &BTreeMap<(Uuid, Uuid), i64>,
+        categories: &BTreeMap<Uuid, &str>,
+    ) -> Result<BTreeMap<(Uuid, Uuid), String>, sqlx::Error> {
+        let (one, other): (Vec<Uuid>, Vec<Uuid>) =
+            differences.keys().filter(|key| !categories.contains_key(&key.1)).copied().unzip();
+        let Some(sql) = self.leaving.filter(|_| !one.is_empty()) else { return Ok(BTreeMap::new()) };
+        let rows: Vec<(Uuid, Uuid, String)> = sqlx::query_as(sql).bind(one).bind(other).fetch_all(tx).await?;
+        Ok(rows.into_iter().map(|(one, other, name)| ((one, other), name)).collect())
     }
 }
 
